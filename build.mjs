@@ -1,0 +1,227 @@
+// Builds the library, and bundles and runs single TypeScript files.
+//
+//   node build.mjs                      dist/*.js (one entry a sub-path and host) and dist/types
+//   node build.mjs run FILE.ts [args]   bundles FILE.ts for Node, runs it and passes its exit code on
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { constants } from "node:os";
+import { basename, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { build } from "esbuild";
+
+const root = fileURLToPath(new URL(".", import.meta.url));
+
+/**
+ * The sub-paths of the package: "io" is `handgrad/io`. Its source is src/io/node.ts or src/io/browser.ts
+ * where the hosts differ, else src/io/index.ts. A new one is a line here and an entry in package.json.
+ */
+export const subPaths = ["io"];
+
+/** Resolved when the program runs, never bundled: the one run-time dependency and its optional companion. */
+const runTimePackages = ["webgpu", "@sparticuz/chromium"];
+
+/** The source file behind `handgrad` (no sub-path) or `handgrad/<subPath>` on a host: "node" or "browser". */
+export function sourceFile(host, subPath) {
+  if (!subPath) return join(root, "src", `${host}.ts`);
+  const own = join(root, "src", subPath, `${host}.ts`);
+  return existsSync(own) ? own : join(root, "src", subPath, "index.ts");
+}
+
+/**
+ * Removes comments and indentation from WGSL. Newlines stay, so that a line of a compile error is the line of
+ * the file; comments that begin with `// @` stay, since the host reads them as directives.
+ */
+export function stripWgsl(source) {
+  let text = "";
+  let at = 0;
+  while (at < source.length) {
+    const pair = source.slice(at, at + 2);
+    const end = pair === "//" ? endOfLine(source, at) : pair === "/*" ? endOfBlock(source, at) : at;
+    const comment = source.slice(at, end);
+    if (comment === "") text += source[at++];
+    else text += comment.startsWith("// @") ? comment : comment.replace(/[^\n]+/g, " ");
+    at = Math.max(at, end);
+  }
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .join("\n")
+    .trimEnd();
+}
+
+function endOfLine(source, start) {
+  const end = source.indexOf("\n", start);
+  return end < 0 ? source.length : end;
+}
+
+/** WGSL's block comments nest. */
+function endOfBlock(source, start) {
+  let depth = 0;
+  for (let at = start; at < source.length - 1; at++) {
+    const pair = source.slice(at, at + 2);
+    if (pair !== "/*" && pair !== "*/") continue;
+    depth += pair === "/*" ? 1 : -1;
+    at++;
+    if (depth === 0) return at + 1;
+  }
+  throw new Error("a block comment is not closed");
+}
+
+/** Imports a `.wgsl` file as its text. */
+const wgslPlugin = {
+  name: "wgsl",
+  setup(bundler) {
+    bundler.onLoad({ filter: /\.wgsl$/ }, async ({ path }) => ({
+      contents: stripWgsl(await readFile(path, "utf8")),
+      loader: "text",
+    }));
+  },
+};
+
+/** Resolves `handgrad` and its sub-paths to the sources, as the installed package would on that host. */
+function handgradPlugin(host) {
+  return {
+    name: "handgrad",
+    setup(bundler) {
+      bundler.onResolve({ filter: /^handgrad(\/|$)/ }, ({ path }) => ({
+        path: sourceFile(host, path.slice("handgrad/".length)),
+      }));
+    },
+  };
+}
+
+/** What every bundle for a host has in common. */
+export function bundleOptions(host) {
+  return {
+    absWorkingDir: root,
+    bundle: true,
+    format: "esm",
+    platform: host,
+    target: host === "node" ? "node20" : "es2022",
+    plugins: [handgradPlugin(host), wgslPlugin],
+    logLevel: "warning",
+    ...(host === "node" && { banner: { js: requireBanner } }),
+  };
+}
+
+/** Bundled CommonJS packages ask for Node's own modules by `require`, which ES modules do not have. */
+const requireBanner =
+  'import { createRequire as createHandgradRequire } from "node:module";\n' +
+  "const require = createHandgradRequire(import.meta.url);";
+
+/** The library for one host: an entry file for each sub-path, with their common code in shared chunks. */
+async function buildLibrary(host) {
+  const names = ["", ...subPaths];
+  await build({
+    ...bundleOptions(host),
+    entryPoints: names.map((name) => ({ in: sourceFile(host, name), out: outputName(host, name) })),
+    outdir: "dist",
+    splitting: true,
+    chunkNames: `chunks/${host}-[hash]`,
+    external: runTimePackages,
+    sourcemap: true,
+    legalComments: "inline",
+  });
+}
+
+function outputName(host, subPath) {
+  if (!subPath) return host;
+  return host === "node" ? subPath : `${subPath}.${host}`;
+}
+
+/** Fails when package.json does not export exactly what is built. */
+async function checkExports() {
+  const { exports } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
+  const expected = Object.fromEntries(["", ...subPaths].map((name) => [name ? `./${name}` : ".", name]));
+  const keys = [...new Set([...Object.keys(exports), ...Object.keys(expected)])];
+  for (const key of keys) {
+    const name = expected[key];
+    if (name === undefined || !exports[key]) throw new Error(`package.json and build.mjs differ on "${key}"`);
+    const browser = `./dist/${outputName("browser", name)}.js`;
+    const source = sourceFile("node", name).slice(join(root, "src").length + 1);
+    const wanted = {
+      types: `./dist/types/${source.replace(/\.ts$/, ".d.ts")}`,
+      node: `./dist/${outputName("node", name)}.js`,
+      browser,
+      default: browser,
+    };
+    if (JSON.stringify(exports[key]) !== JSON.stringify(wanted)) {
+      throw new Error(`package.json: exports["${key}"] must be ${JSON.stringify(wanted, null, 2)}`);
+    }
+  }
+}
+
+/** Runs a program with this terminal and resolves to its exit code. */
+export function runProgram(command, args, options = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: "inherit", ...options });
+    const forward = (signal) => child.kill(signal);
+    const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
+    for (const signal of signals) process.on(signal, forward);
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      for (const name of signals) process.off(name, forward);
+      resolve(code ?? 128 + constants.signals[signal]);
+    });
+  });
+}
+
+/** Type declarations beside the bundles. */
+async function buildTypes() {
+  const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+  const code = await runProgram(process.execPath, [tsc, "-p", join(root, "src", "tsconfig.json")]);
+  if (code !== 0) throw new Error(`tsc ended with ${code}`);
+}
+
+/** Bundles one file for Node under dist/run, from where its packages resolve as from the project. */
+export async function bundleForNode(file, name = basename(file).replace(/\.\w+$/, "")) {
+  const outfile = join(root, "dist", "run", `${name}-${process.pid}.mjs`);
+  await mkdir(join(root, "dist", "run"), { recursive: true });
+  await build({
+    ...bundleOptions("node"),
+    entryPoints: [file],
+    outfile,
+    packages: "external",
+    sourcemap: "inline",
+    sourcesContent: false,
+  });
+  return outfile;
+}
+
+async function run(file, args) {
+  if (!file) throw new Error("usage: node build.mjs run FILE.ts [args]");
+  const bundle = await bundleForNode(file);
+  try {
+    return await runProgram(process.execPath, ["--enable-source-maps", bundle, ...args]);
+  } finally {
+    await rm(bundle, { force: true });
+  }
+}
+
+async function buildAll() {
+  await checkExports();
+  for (const part of ["types", "chunks"]) {
+    await rm(join(root, "dist", part), { recursive: true, force: true });
+  }
+  await Promise.all([buildLibrary("node"), buildLibrary("browser"), buildTypes()]);
+  return 0;
+}
+
+async function main([command, file, ...args]) {
+  if (command === undefined) return buildAll();
+  if (command === "run") return run(file, args);
+  throw new Error(`unknown command "${command}"; there are: (none), run`);
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  main(process.argv.slice(2)).then(
+    (code) => {
+      process.exitCode = code;
+    },
+    (error) => {
+      if (!error.errors) console.error(`build.mjs: ${error.message}`);
+      process.exitCode = 1;
+    },
+  );
+}
