@@ -1,0 +1,5 @@
+/** handgrad/metrics: numbers about predictions, in float64 on the host. */
+export type { BootstrapOptions, Interval } from "./bootstrap.js";
+export { bootstrapInterval } from "./bootstrap.js";
+export { accuracy, confusionMatrix } from "./classification.js";
+export { auroc, averagePrecision, fprAtTpr } from "./ranking.js";
