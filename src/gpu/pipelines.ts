@@ -1,0 +1,121 @@
+/**
+ * Compiled kernels. Compilation is asynchronous and shared while in flight; one that fails is forgotten, so that
+ * a later call tries again. The key holds what the pipeline depends on: source, constants and binding modes.
+ */
+import { KernelError } from "./errors.js";
+import { type Constants, mergeBinding, readInterface, specializeWgsl, type WgslInterface } from "./wgsl.js";
+
+const COMPUTE_STAGE = 4;
+
+/** A pipeline that is compiling or ready. */
+export interface Pipeline {
+  readonly name: string;
+  readonly layout: GPUBindGroupLayout;
+  /** Set once compiled. */
+  compiled?: GPUComputePipeline;
+  readonly ready: Promise<void>;
+}
+
+export interface PipelineSource {
+  readonly name: string;
+  readonly wgsl: string;
+  readonly interface: WgslInterface;
+}
+
+export class PipelineCache {
+  /** How many look-ups were made: a replayed program makes none. */
+  lookups = 0;
+  private readonly bySource = new Map<PipelineSource, Map<string, Pipeline>>();
+  private readonly layouts = new Map<string, GPUBindGroupLayout>();
+
+  constructor(private readonly device: GPUDevice) {}
+
+  /** The pipeline of a source with these constants; `merged` names [input, output] of an in-place call. */
+  get(source: PipelineSource, constants: Constants, merged?: readonly [string, string]): Pipeline {
+    this.lookups++;
+    let variants = this.bySource.get(source);
+    if (!variants) this.bySource.set(source, (variants = new Map()));
+    let key = merged ? merged.join("=") : "";
+    for (const name in constants) key += `;${name}:${constants[name]}`;
+    const known = variants.get(key);
+    if (known) return known;
+    const text = merged ? mergeBinding(source.wgsl, merged[0], merged[1]) : source.wgsl;
+    const pipeline = this.compile(source, text, constants, merged?.[0]);
+    variants.set(key, pipeline);
+    pipeline.ready.catch(() => variants.delete(key));
+    return pipeline;
+  }
+
+  private compile(source: PipelineSource, text: string, constants: Constants, dropped?: string): Pipeline {
+    const { code, lines } = specializeWgsl(source.name, text, constants);
+    const layout = this.layout(source.interface, dropped);
+    const pipeline: Pipeline = {
+      name: source.name,
+      layout,
+      ready: this.build(source.name, code, lines, layout).then((compiled) => {
+        pipeline.compiled = compiled;
+      }),
+    };
+    return pipeline;
+  }
+
+  private async build(name: string, code: string, lines: readonly number[], layout: GPUBindGroupLayout) {
+    const { device } = this;
+    device.pushErrorScope("validation");
+    const module = device.createShaderModule({ code, label: name });
+    const moduleError = device.popErrorScope();
+    try {
+      const compiled = await device.createComputePipelineAsync({
+        label: name,
+        layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+        compute: { module },
+      });
+      await moduleError;
+      return compiled;
+    } catch (cause) {
+      const scopeError = await moduleError.catch(() => null);
+      throw new KernelError(await explain(name, code, lines, module, scopeError ?? cause), { cause });
+    }
+  }
+
+  private layout(declared: WgslInterface, dropped?: string): GPUBindGroupLayout {
+    const entries: GPUBindGroupLayoutEntry[] = declared.storage
+      .filter((binding) => binding.name !== dropped)
+      .map(({ index, writable }) => ({
+        binding: index,
+        visibility: COMPUTE_STAGE,
+        buffer: { type: writable ? "storage" : "read-only-storage" },
+      }));
+    if (declared.uniform) {
+      entries.push({ binding: declared.uniform.index, visibility: COMPUTE_STAGE, buffer: { type: "uniform" } });
+    }
+    const key = entries.map((entry) => `${entry.binding}${entry.buffer?.type}`).join();
+    let layout = this.layouts.get(key);
+    if (!layout) this.layouts.set(key, (layout = this.device.createBindGroupLayout({ entries })));
+    return layout;
+  }
+}
+
+/** The compiler's messages, each with the line of the `.wgsl` file it speaks of. */
+async function explain(
+  name: string,
+  code: string,
+  lines: readonly number[],
+  module: GPUShaderModule,
+  fallback: unknown,
+): Promise<string> {
+  const text = code.split("\n");
+  const info = await module.getCompilationInfo().catch(() => undefined);
+  const messages = (info?.messages ?? [])
+    .filter((message) => message.type === "error")
+    .map((message) => {
+      const line = lines[message.lineNum - 1];
+      return `${name}.wgsl:${line ?? "?"}: ${message.message}\n    ${text[message.lineNum - 1]?.trim() ?? ""}`;
+    });
+  if (messages.length > 0) return `kernel ${name} did not compile:\n  ${messages.join("\n  ")}`;
+  return `kernel ${name} did not compile: ${fallback instanceof Error || hasMessage(fallback) ? fallback.message : String(fallback)}`;
+}
+
+function hasMessage(value: unknown): value is { message: string } {
+  return typeof value === "object" && value !== null && "message" in value;
+}

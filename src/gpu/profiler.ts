@@ -1,0 +1,74 @@
+/** Time a kernel: a timestamp at both ends of a pass that holds a single dispatch. */
+import { BufferUsage } from "./buffers.js";
+
+/** One row of `gpu.profile`. */
+export interface KernelTime {
+  readonly kernel: string;
+  readonly calls: number;
+  readonly milliseconds: number;
+}
+
+export interface Profile {
+  /** `timestamp-query`: the device's own clock; `wall clock`: one submit a dispatch, waited for. */
+  readonly clock: "timestamp-query" | "wall clock";
+  /** Longest first. */
+  readonly kernels: readonly KernelTime[];
+  /** From the first command recorded to the last one done, on the host's clock. */
+  readonly totalMilliseconds: number;
+}
+
+/** WebGPU allows 4,096 queries a set: two a dispatch. */
+const DISPATCHES_A_SET = 2048;
+
+export class Profiler {
+  private readonly names: string[] = [];
+  private readonly sets: GPUQuerySet[] = [];
+
+  constructor(private readonly device: GPUDevice) {}
+
+  passDescriptor(name: string): GPUComputePassDescriptor {
+    const slot = this.names.length % DISPATCHES_A_SET;
+    if (slot === 0) this.sets.push(this.device.createQuerySet({ type: "timestamp", count: 2 * DISPATCHES_A_SET }));
+    this.names.push(name);
+    const querySet = this.sets[this.sets.length - 1];
+    const timestampWrites = { querySet, beginningOfPassWriteIndex: 2 * slot, endOfPassWriteIndex: 2 * slot + 1 };
+    return { label: name, timestampWrites };
+  }
+
+  /** Waits for the device and sums up by kernel. */
+  async read(report: (name: string, milliseconds: number) => void): Promise<void> {
+    for (let set = 0; set < this.sets.length; set++) {
+      const names = this.names.slice(set * DISPATCHES_A_SET, (set + 1) * DISPATCHES_A_SET);
+      const ticks = await this.resolve(this.sets[set], 2 * names.length);
+      names.forEach((name, index) => {
+        // Some drivers hand out a later begin than end around a context switch: count it as zero.
+        const nanoseconds = Math.max(0, Number(ticks[2 * index + 1] - ticks[2 * index]));
+        report(name, nanoseconds / 1e6);
+      });
+      this.sets[set].destroy();
+    }
+  }
+
+  private async resolve(querySet: GPUQuerySet, count: number): Promise<BigUint64Array> {
+    const { device } = this;
+    const size = 8 * count;
+    const resolved = device.createBuffer({ size, usage: BufferUsage.queryResolve | BufferUsage.copySrc });
+    const readable = device.createBuffer({ size, usage: BufferUsage.mapRead | BufferUsage.copyDst });
+    const encoder = device.createCommandEncoder();
+    encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
+    encoder.copyBufferToBuffer(resolved, 0, readable, 0, size);
+    device.queue.submit([encoder.finish()]);
+    await readable.mapAsync(1);
+    const ticks = new BigUint64Array(readable.getMappedRange().slice(0));
+    resolved.destroy();
+    readable.destroy();
+    return ticks;
+  }
+}
+
+/** Collects times by kernel, longest first. */
+export function summarize(times: ReadonlyMap<string, { calls: number; milliseconds: number }>): KernelTime[] {
+  return [...times]
+    .map(([kernel, { calls, milliseconds }]) => ({ kernel, calls, milliseconds }))
+    .sort((a, b) => b.milliseconds - a.milliseconds);
+}

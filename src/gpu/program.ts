@@ -1,0 +1,135 @@
+/**
+ * Programs: a list of commands, recorded once, that replays. A run allocates nothing, checks no shape and looks up
+ * no pipeline; what changes from run to run is data on the device (inputs by `tensor.write()`, the learning rate,
+ * Adam's step count, random counters).
+ */
+import { capacityFor, type Storage } from "./buffers.js";
+import { DisposedError, ProgramError } from "./errors.js";
+import type { Gpu } from "./gpu.js";
+import type { Pipeline } from "./pipelines.js";
+import { type Command, createUniformBuffer, type PreparedDispatch, prepare, SLOT_BYTES, type Transfer } from "./stream.js";
+
+/** The commands and storages of a program while its body runs. */
+export class Recording {
+  readonly commands: (Exclude<Command, { kind: "upload" | "replay" }>)[] = [];
+  readonly storages: Storage[] = [];
+  private readonly free = new Map<number, Storage[]>();
+
+  constructor(private readonly gpu: Gpu) {}
+
+  /** A storage that the program keeps; one released earlier in the same body serves again. */
+  acquire(byteLength: number): Storage {
+    const reused = this.free.get(capacityFor(byteLength))?.pop();
+    if (reused) {
+      reused.references = 1;
+      return reused;
+    }
+    const storage = this.gpu.pool.acquire(byteLength, this);
+    this.storages.push(storage);
+    return storage;
+  }
+
+  /** Lets a later temporary of the same body have the storage. */
+  recycle(storage: Storage): void {
+    const storages = this.free.get(storage.capacity);
+    if (storages) storages.push(storage);
+    else this.free.set(storage.capacity, [storage]);
+  }
+}
+
+/** A recorded list of dispatches; `run()` replays it. Made by `gpu.program(body)`. */
+export class Program<Result = unknown> {
+  private readonly commands: readonly (PreparedDispatch | Transfer)[];
+  private compiling: readonly Pipeline[];
+  private readonly work: number;
+  /** Everything the commands touch; `inputs` are those that the program does not own. */
+  private readonly touched: readonly Storage[];
+  private readonly inputs: readonly Storage[];
+  private readonly uniformBuffer?: GPUBuffer;
+  private disposed = false;
+
+  /** @param result what the body returned; its tensors are overwritten by each run */
+  constructor(
+    private readonly gpu: Gpu,
+    private readonly recording: Recording,
+    readonly result: Result,
+  ) {
+    const { commands } = recording;
+    const dispatches = commands.filter((command) => command.kind === "dispatch");
+    const withUniforms = dispatches.filter((command) => command.uniforms);
+    if (withUniforms.length > 0) {
+      const words = new Uint32Array((withUniforms.length * SLOT_BYTES) / 4);
+      withUniforms.forEach((command, slot) => {
+        words.set(command.uniforms as Uint32Array, (slot * SLOT_BYTES) / 4);
+      });
+      this.uniformBuffer = createUniformBuffer(gpu.device, withUniforms.length);
+      gpu.device.queue.writeBuffer(this.uniformBuffer, 0, words);
+    }
+    let slot = 0;
+    this.commands = commands.map((command) =>
+      command.kind === "dispatch"
+        ? prepare(gpu.device, command, this.uniformBuffer, command.uniforms ? SLOT_BYTES * slot++ : 0)
+        : command,
+    );
+    this.compiling = dispatches.map((command) => command.pipeline);
+    this.work = dispatches.reduce((sum, command) => sum + command.work, 0);
+    const touched = new Set<Storage>();
+    for (const command of commands) for (const storage of storagesOf(command)) touched.add(storage);
+    this.touched = [...touched];
+    this.inputs = this.touched.filter((storage) => storage.owner !== recording && storage !== gpu.placeholder);
+  }
+
+  /** How many dispatches a run makes. */
+  get dispatches(): number {
+    return this.commands.reduce((count, command) => count + ("kind" in command ? 0 : 1), 0);
+  }
+
+  /**
+   * Replays the recorded commands, in order with everything else.
+   * @returns what the body returned; its tensors hold this run's results
+   * @throws ProgramError if a tensor that the body used was disposed, or inside another scope or program body
+   */
+  run(): Result {
+    const { gpu } = this;
+    if (this.disposed) throw new DisposedError("program: it was disposed; record it anew with gpu.program()");
+    gpu.throwIfDisposed();
+    if (gpu.recording) throw new ProgramError("program: run() inside another program's body is not taken; call its function");
+    for (const storage of this.inputs) {
+      if (storage.released) {
+        throw new ProgramError(
+          "program: a tensor that its body used was disposed; keep the inputs alive, or record the program anew",
+        );
+      }
+    }
+    if (this.compiling.length > 0) this.compiling = this.compiling.filter((pipeline) => !pipeline.compiled);
+    const serial = gpu.stream.currentSerial;
+    for (const storage of this.touched) storage.lastUse = serial;
+    gpu.stream.push({ kind: "replay", commands: this.commands, work: this.work, compiling: this.compiling });
+    return this.result;
+  }
+
+  /** Releases the program's temporaries and results. Idempotent. */
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    if (this.uniformBuffer) this.gpu.stream.destroyBufferLater(this.uniformBuffer);
+    for (const storage of this.recording.storages) this.gpu.pool.release(storage);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+function storagesOf(command: Exclude<Command, { kind: "upload" | "replay" }>): Storage[] {
+  switch (command.kind) {
+    case "dispatch":
+      return command.bound.map(({ storage }) => storage);
+    case "clear":
+      return [command.storage];
+    case "copy":
+      return [command.source, command.target];
+    case "read":
+      return [command.source];
+  }
+}
