@@ -38,7 +38,9 @@ export async function encodePng(pixels: Pixels): Promise<Uint8Array<ArrayBuffer>
   checkPixels(pixels);
   const { width, height, channels } = pixels;
   const colorType = colorTypeOfChannels[channels];
-  const png = new PNG({ width, height, colorType, inputColorType: colorType, inputHasAlpha: channels === 4 });
+  const png = new PNG({ width, height });
   png.data = Buffer.from(pixels.data);
-  return new Uint8Array(PNG.sync.write(png, { deflateLevel: 9 }));
+  return new Uint8Array(
+    PNG.sync.write(png, { colorType, inputColorType: colorType, inputHasAlpha: channels === 4 }),
+  );
 }
