@@ -4,7 +4,7 @@
 // op(a): [m, k], stored [m, k], or [k, m] with TRANSPOSE_A; op(b): [k, n], stored [k, n], or [n, k] with
 // TRANSPOSE_B; bias: [n]; y: [batch, m, n]. Any m, n, k of at least 1; k = 0 gives the bias.
 
-// constants
+// @constants
 const TILE_M: u32 = 4u;
 const TILE_N: u32 = 4u;
 const GROUP_M: u32 = 4u;
@@ -14,7 +14,7 @@ const TRANSPOSE_B: bool = false;
 const HAS_BIAS: bool = false;
 const ACTIVATION: u32 = 0u;
 const UNROLL: bool = true;
-// end of constants
+// @end
 
 struct Params {
   m: u32,

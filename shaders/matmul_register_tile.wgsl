@@ -5,7 +5,7 @@
 // TRANSPOSE_B; bias: [n]; y: [batch, m, n]. Vec4 loads need k, n and (with TRANSPOSE_A) m to be multiples of 4.
 // Rows and columns past the edge repeat the last block and are not stored.
 
-// constants
+// @constants
 const TILE_M: u32 = 8u;
 const TILE_N: u32 = 8u;
 const GROUP_M: u32 = 4u;
@@ -15,10 +15,9 @@ const TRANSPOSE_B: bool = false;
 const HAS_BIAS: bool = false;
 const ACTIVATION: u32 = 0u;
 const UNROLL: bool = true;
-// end of constants
-
-const BLOCKS_N = TILE_N / 4u;
-const BLOCKS_M = TILE_M / 4u;
+const BLOCKS_N: u32 = TILE_N / 4u;
+const BLOCKS_M: u32 = TILE_M / 4u;
+// @end
 
 struct Params {
   m: u32,

@@ -1,7 +1,7 @@
 /**
  * Specialisation of a `.wgsl` file. Every file compiles as it stands; the host may
  *
- * - give other values to the constants of its marked block (`// constants` … `// end of constants`),
+ * - give other values to the constants of its marked block (`// @constants` … `// @end`),
  * - unroll a loop that stands behind `// @unroll` (Tint does not unroll, and SwiftShader keeps arrays that
  *   are indexed by a loop variable in memory), and
  * - split a private array that stands behind `// @scalars` into single variables, so that it lives in registers.
@@ -25,8 +25,8 @@ interface Line {
   readonly origin: number;
 }
 
-const BLOCK_START = /^\s*\/\/ @?constants\s*$/;
-const BLOCK_END = /^\s*\/\/ @?end of constants\s*$/;
+const BLOCK_START = /^\s*\/\/ @constants\s*$/;
+const BLOCK_END = /^\s*\/\/ @end\s*$/;
 const CONSTANT = /^(\s*const\s+(\w+)\s*:\s*(u32|i32|f32|bool)\s*=\s*)([^;]+);/;
 const LOOP = /^\s*for\s*\(\s*var\s+(\w+)\s*(?::\s*\w+\s*)?=\s*([^;]+);\s*(\w+)\s*<\s*([^;]+);\s*(\w+)\s*(?:\+\+|\+=\s*([^)]+))\s*\)\s*\{\s*$/;
 
@@ -70,8 +70,8 @@ function replaceConstants(name: string, lines: Line[], constants: Constants): Co
   }
   if (missing.size > 0) {
     throw new KernelError(
-      `kernel ${name}: constant ${[...missing].join(", ")} is not declared between "// constants" and ` +
-        `"// end of constants" of its WGSL; declare it there or drop it from the record`,
+      `kernel ${name}: constant ${[...missing].join(", ")} is not declared between "// @constants" and "// @end" ` +
+        `of its WGSL; declare it there or drop it from the record`,
     );
   }
   return table;
