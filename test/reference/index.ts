@@ -4,7 +4,7 @@
  */
 export * from "./activations.js";
 export * from "./array64.js";
-export * from "./batchNorm.js";
+export * from "./batch_norm.js";
 export * from "./convolution.js";
 export * from "./elementwise.js";
 export * from "./image.js";
