@@ -12,8 +12,13 @@ import { makePng, pngChunk, repairPng } from "./helpers/png.js";
 
 const test = suite("png");
 
-const gray = await makePng({ width: 3, height: 2, colorType: 0, lines: [0, 0, 128, 255, 0, 1, 2, 3] });
-const color = await makePng({ width: 2, height: 1, colorType: 2, lines: [0, 10, 20, 30, 255, 0, 1] });
+let gray: Uint8Array<ArrayBuffer>;
+let color: Uint8Array<ArrayBuffer>;
+
+test.before(async () => {
+  gray = await makePng({ width: 3, height: 2, colorType: 0, lines: [0, 0, 128, 255, 0, 1, 2, 3] });
+  color = await makePng({ width: 2, height: 1, colorType: 2, lines: [0, 10, 20, 30, 255, 0, 1] });
+});
 
 test("gray, RGB and RGBA as they are", async () => {
   assert.equal(await decodePng(gray), {

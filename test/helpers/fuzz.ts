@@ -25,7 +25,7 @@ function bytesAllocated(kind: string, first: unknown, bytesPerElement: number): 
 
 /**
  * Runs a function and gives the largest number of bytes that it asked for in one typed array. The global
- * constructors are watched while it runs.
+ * constructors are watched while it runs, so nothing else may run at the same time.
  */
 export async function largestAllocation(run: () => unknown): Promise<number> {
   const globals = globalThis as unknown as Record<string, new (...args: unknown[]) => object>;
