@@ -158,6 +158,7 @@ export class Dataset {
    */
   normalize(mean: readonly number[], std: readonly number[]): Dataset {
     const [channels, height, width] = this.shape;
+    const planeSize = height * width;
     const isFit = mean.length === channels && std.length === channels;
     if (
       !isFit ||
@@ -169,9 +170,11 @@ export class Dataset {
       );
     }
     const images = new Float32Array(this.toFloat().images);
-    for (let i = 0; i < images.length; i++) {
-      const channel = Math.floor(i / (height * width)) % channels;
-      images[i] = (images[i] - mean[channel]) / std[channel];
+    for (let plane = 0; plane < this.count * channels; plane++) {
+      const channel = plane % channels;
+      for (let i = plane * planeSize; i < (plane + 1) * planeSize; i++) {
+        images[i] = (images[i] - mean[channel]) / std[channel];
+      }
     }
     return this.with(images, this.labels);
   }
@@ -186,16 +189,18 @@ export class Dataset {
       throw new ValueError("the dataset is empty, so it has no mean");
     }
     const [channels, height, width] = this.shape;
+    const planeSize = height * width;
     const scale = this.images instanceof Uint8Array ? 255 : 1;
     const sums = new Float64Array(channels);
     const squares = new Float64Array(channels);
-    for (let i = 0; i < this.images.length; i++) {
-      const channel = Math.floor(i / (height * width)) % channels;
-      const value = this.images[i] / scale;
-      sums[channel] += value;
-      squares[channel] += value * value;
+    for (let plane = 0; plane < this.count * channels; plane++) {
+      for (let i = plane * planeSize; i < (plane + 1) * planeSize; i++) {
+        const value = this.images[i] / scale;
+        sums[plane % channels] += value;
+        squares[plane % channels] += value * value;
+      }
     }
-    const size = this.count * height * width;
+    const size = this.count * planeSize;
     const mean = Array.from(sums, (sum) => sum / size);
     const std = Array.from(squares, (square, channel) =>
       Math.sqrt(Math.max(0, square / size - mean[channel] ** 2)),
