@@ -31,7 +31,7 @@ test("known answers of Random123", () => {
   }
 });
 
-test("element i is word i mod 4 of block floor(i / 4), counter (block, stream, 0, 0), key of the seed", () => {
+test("element i is word i mod 4 of block floor(i / 4) of the stream, with the key of the seed", () => {
   const seed = 5 * 2 ** 32 + 9;
   assert.equal(seedKey(seed), [9, 5]);
   const bits = philoxBits(11, seed, 3);

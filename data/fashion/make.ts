@@ -14,7 +14,7 @@ const { columns, rows, tileSize, images: imagesOfSheet } = fashionSheet;
 
 async function main(idxDirectory: string | undefined, folder: string): Promise<void> {
   if (idxDirectory === undefined) {
-    throw new Error("usage: node build.mjs run data/fashion/make.ts DIRECTORY (of the four *-ubyte.gz files)");
+    throw new Error("usage: node build.mjs run data/fashion/make.ts DIRECTORY (of the four idx files)");
   }
   const whole = await loadFashion({ idxDirectory });
   const labels: Record<string, string> = {};

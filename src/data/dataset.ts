@@ -125,8 +125,8 @@ export class Dataset {
   }
 
   /**
-   * Positions in `order`, arranged so that every prefix holds the classes in their shares: an image whose class
-   * has n members, r of them before it, goes to (r + 0.5) / n of the way.
+   * Positions in `order`, arranged so that every prefix holds the classes in their shares: an image whose
+   * class has n members, r of them before it, goes to (r + 0.5) / n of the way.
    */
   private interleaveClasses(order: Uint32Array): Uint32Array {
     const sizes = new Uint32Array(this.classNames.length);
@@ -180,7 +180,8 @@ export class Dataset {
   }
 
   /**
-   * Mean and standard deviation (of the population) of each channel, to normalize with; bytes count as byte / 255.
+   * Mean and standard deviation (of the population) of each channel, to normalize with; bytes count as
+   * byte / 255.
    *
    * @throws ValueError if the dataset is empty
    */

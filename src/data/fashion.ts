@@ -42,7 +42,10 @@ export interface TrainAndTest {
  * @param decodePng the decoder of the host
  * @throws FormatError if a file is damaged or does not fit the others
  * @example
- * const readFile = async (name: string) => new Uint8Array(await (await fetch(`data/fashion/${name}`)).arrayBuffer());
+ * const readFile = async (name: string) => {
+ *   const response = await fetch(`data/fashion/${name}`);
+ *   return new Uint8Array(await response.arrayBuffer());
+ * };
  * const { train, test } = await fashionFromSheets(readFile, decodePng);
  */
 export async function fashionFromSheets(readFile: ReadFile, decodePng: DecodePng): Promise<TrainAndTest> {

@@ -49,7 +49,8 @@ function parseDigits(text: string, name: string): unknown[] {
   if (!Array.isArray(data) || data.length % digitSize !== 0 || data.length > maxDigitsOfClass * digitSize) {
     const came = Array.isArray(data) ? `${data.length} numbers` : `${typeof data}`;
     throw new FormatError(
-      `${name} has ${came} as its data, but a list of 784 numbers a digit, at most ${maxDigitsOfClass} digits, is taken`,
+      `${name} has ${came} as its data, but a list of 784 numbers a digit, at most ${maxDigitsOfClass} digits, ` +
+        "is taken",
     );
   }
   return data;

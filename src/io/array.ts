@@ -41,7 +41,8 @@ export function checkHostArray(array: HostArray<NumberArray>, name: string): voi
   const count = elementCount(array.shape);
   if (count !== array.data.length) {
     throw new ShapeError(
-      `${name} has shape [${array.shape}] but ${array.data.length} numbers; give it as many as its shape says`,
+      `${name} has shape [${array.shape}] but ${array.data.length} numbers; ` +
+        "give it as many as its shape says",
     );
   }
 }

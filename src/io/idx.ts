@@ -62,7 +62,8 @@ export async function decodeIdx(
   }
   if (plain.length > header.totalBytes) {
     throw new FormatError(
-      `${name} is oversized: shape [${header.shape}] takes ${header.totalBytes} bytes, but ${plain.length} came`,
+      `${name} is oversized: shape [${header.shape}] takes ${header.totalBytes} bytes, ` +
+        `but ${plain.length} came`,
     );
   }
   return {
@@ -81,8 +82,8 @@ function readHeader(bytes: Uint8Array, name: string, maxBytes: number): IdxHeade
   if (bytes[0] !== 0 || bytes[1] !== 0 || !type || rank < 1 || rank > maxRank) {
     const came = Array.from(bytes.subarray(0, 4), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
     throw new FormatError(
-      `${name} is not an idx file: it starts with ${came}, but 00 00, a type from 08 to 0e and a rank from 01 to 08 ` +
-        "are taken",
+      `${name} is not an idx file: it starts with ${came}, but 00 00, a type from 08 to 0e and a rank from ` +
+        "01 to 08 are taken",
     );
   }
   const headerBytes = 4 + 4 * rank;
@@ -94,7 +95,8 @@ function readHeader(bytes: Uint8Array, name: string, maxBytes: number): IdxHeade
   const totalBytes = headerBytes + (elementCount(shape) ?? Number.POSITIVE_INFINITY) * elementBytes[type];
   if (!(totalBytes <= maxBytes)) {
     throw new FormatError(
-      `${name} has shape [${shape}] in its header, more than ${maxBytes} bytes; if it is right, raise maxBytes`,
+      `${name} has shape [${shape}] in its header, more than ${maxBytes} bytes; ` +
+        "if it is right, raise maxBytes",
     );
   }
   return { type, shape, headerBytes, totalBytes };
@@ -114,7 +116,8 @@ async function gunzipIdx(bytes: Uint8Array, name: string, maxBytes: number): Pro
     header ??= readHeader(concatBytes(pieces), name, maxBytes);
     if (header && length > header.totalBytes) {
       throw new FormatError(
-        `${name} is oversized: shape [${header.shape}] takes ${header.totalBytes} bytes, but more decompress from it`,
+        `${name} is oversized: shape [${header.shape}] takes ${header.totalBytes} bytes, ` +
+          "but more decompress from it",
       );
     }
   }

@@ -32,9 +32,10 @@ const typeOfDescriptor: Readonly<Record<string, ElementType>> = {
  *
  * @param bytes the whole file
  * @param options `name` for messages
- * @returns the array in its own number type; float16 becomes float32, 64-bit integers float64 (exact, to 2^53)
- * @throws FormatError if the bytes are not NPY, hold another type or order, or are fewer or more than the header
- *   says, which is checked before anything is allocated
+ * @returns the array in its own number type; float16 becomes float32, 64-bit integers float64 (exact, below
+ *   2^53), booleans bytes
+ * @throws FormatError if the bytes are not NPY, hold another type or order, or are fewer or more than the
+ *   header says, which is checked before anything is allocated
  * @example
  * const faces = toFloat32(decodeNpy(bytes, { name: "lfw_subset.npy" })); // shape [200, 25, 25]
  */

@@ -19,8 +19,8 @@ export function checkPixels({ width, height, channels, data }: Pixels, name = "p
   const isWhole = Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0;
   if (!isWhole || ![1, 3, 4].includes(channels) || data.length !== width * height * channels) {
     throw new ShapeError(
-      `${name} has width ${width}, height ${height}, ${channels} channels and ${data.length} bytes, but positive ` +
-        "sizes, 1, 3 or 4 channels and width × height × channels bytes are taken",
+      `${name} has width ${width}, height ${height}, ${channels} channels and ${data.length} bytes, but ` +
+        "positive sizes, 1, 3 or 4 channels and width × height × channels bytes are taken",
     );
   }
 }

@@ -117,8 +117,8 @@ export function readPngHeader(bytes: Uint8Array, name = "bytes", maxPixels = def
   }
   if (width === 0 || height === 0 || width * height > maxPixels) {
     throw new FormatError(
-      `${name} has ${width} × ${height} pixels in its header, but 1 to ${maxPixels} are taken; if it is right, ` +
-        "raise maxPixels",
+      `${name} has ${width} × ${height} pixels in its header, but 1 to ${maxPixels} are taken; ` +
+        "if it is right, raise maxPixels",
     );
   }
   return { width, height, bitDepth, colorType, interlaced: interlace === 1 };

@@ -1,7 +1,7 @@
 import { FormatError, ValueError } from "../gpu/errors.js";
 import { checkHostArray, elementCount, type HostArray, roundToFloat32 } from "./array.js";
-import { concatBytes } from "./inflate.js";
 import { elementBytes, type ElementType, littleEndianBytes, readElements } from "./elements.js";
+import { concatBytes } from "./inflate.js";
 import { findDuplicateKey } from "./json.js";
 
 /**
@@ -54,9 +54,9 @@ interface Entry {
  *
  * @param bytes the whole file
  * @param options `name` for messages
- * @throws FormatError if the file is truncated or oversized, its header is damaged, too long or names a tensor
- *   twice, offsets leave gaps, overlap or do not fit dtype and shape, or a number has no float32; all of the
- *   header is checked before anything is allocated
+ * @throws FormatError if the file is truncated or oversized, its header is damaged, too long or names a
+ *   tensor twice, offsets leave gaps, overlap or do not fit dtype and shape, or a number has no float32; all
+ *   of the header is checked before anything is allocated
  * @example
  * const { tensors } = decodeSafetensors(bytes, { name: "digits.safetensors" });
  * tensors.get("dense1.weight"); // { shape: [784, 128], data: Float32Array }
@@ -91,7 +91,8 @@ function readHeaderLength(bytes: Uint8Array, name: string): number {
   const available = Math.min(bytes.length - prefixBytes, maxHeaderBytes);
   if (length > available) {
     throw new FormatError(
-      `${name} is truncated or not a safetensors file: its header claims ${length} bytes, but ${available} can be`,
+      `${name} is truncated or not a safetensors file: its header claims ${length} bytes, ` +
+        `but ${available} can be`,
     );
   }
   return Number(length);
@@ -151,7 +152,8 @@ function checkEntry(tensorName: string, value: unknown, name: string): Entry {
   const [begin, end] = offsets;
   if (end - begin !== count * elementBytes[type]) {
     throw new FormatError(
-      `${where} has data_offsets [${offsets}], but ${dtype} of shape [${shape}] takes ${count * elementBytes[type]} bytes`,
+      `${where} has data_offsets [${offsets}], but ${dtype} of shape [${shape}] takes ` +
+        `${count * elementBytes[type]} bytes`,
     );
   }
   return { tensorName, type, shape: shape as number[], begin, end };
@@ -163,15 +165,16 @@ function checkOffsets(entries: readonly Entry[], dataBytes: number, name: string
   for (const { tensorName, begin, end } of entries) {
     if (begin !== expected) {
       throw new FormatError(
-        `${name}: tensor ${JSON.stringify(tensorName)} begins at byte ${begin}, but the tensors before it end at ` +
-          `${expected}; gaps and overlaps are not taken`,
+        `${name}: tensor ${JSON.stringify(tensorName)} begins at byte ${begin}, but the tensors before it ` +
+          `end at ${expected}; gaps and overlaps are not taken`,
       );
     }
     expected = end;
   }
   if (expected !== dataBytes) {
     throw new FormatError(
-      `${name} is truncated or oversized: its tensors take ${expected} bytes, but ${dataBytes} follow its header`,
+      `${name} is truncated or oversized: its tensors take ${expected} bytes, ` +
+        `but ${dataBytes} follow its header`,
     );
   }
 }

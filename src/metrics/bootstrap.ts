@@ -21,8 +21,9 @@ export interface Interval {
 }
 
 /**
- * The percentile bootstrap interval of a statistic (B. Efron, "Bootstrap methods: another look at the jackknife",
- * 1979): the statistic of samples drawn from the examples with replacement, its quantiles interpolated linearly.
+ * The percentile bootstrap interval of a statistic (B. Efron, "Bootstrap methods: another look at the
+ * jackknife", Annals of Statistics 7, 1979): the statistic of samples drawn from the examples with
+ * replacement, its quantiles interpolated linearly.
  * Resample r draws from Philox stream r, so the same seed gives the same interval everywhere.
  *
  * @param count how many examples there are

@@ -2,8 +2,8 @@ import { ValueError } from "../gpu/errors.js";
 import { checkPaired, type Numbers } from "./classification.js";
 
 /**
- * Detection scores: a higher score says "positive" (label 1) rather than "negative" (label 0). All sums are in
- * float64, equal scores share one threshold, and infinite scores are ranks like any other.
+ * A threshold of detection scores: a score at or above it says "positive" (label 1) rather than "negative"
+ * (label 0). Equal scores share one threshold, and infinite scores rank like any other.
  */
 interface Threshold {
   /** Positives and negatives with a score of at least this threshold. */
@@ -78,8 +78,8 @@ export function auroc(scores: Numbers, labels: Numbers): number {
 }
 
 /**
- * Average precision: Σ (recall_n − recall_{n−1}) · precision_n over the thresholds from the highest down, the step
- * sum rather than the trapezoid.
+ * Average precision: Σ (recall_n − recall_{n−1}) · precision_n over the thresholds from the highest down, the
+ * step sum rather than the trapezoid.
  *
  * @param scores any numbers, higher for positive
  * @param labels 1 for positive, 0 for negative
@@ -109,8 +109,8 @@ export function averagePrecision(scores: Numbers, labels: Numbers): number {
  * @param labels 1 for positive, 0 for negative
  * @param truePositiveRate above 0, at most 1; 0.95 by default
  * @returns 0 to 1; `truePositiveRate` is about chance
- * @throws ValueError if a score is NaN, a label neither 0 nor 1, one of the two classes is empty, or the rate is
- *   out of range
+ * @throws ValueError if a score is NaN, a label neither 0 nor 1, one of the two classes is empty, or the rate
+ *   is out of range
  * @throws ShapeError if the lengths differ
  * @example
  * fprAtTpr([0.9, 0.8, 0.1], [1, 0, 1]); // 1
