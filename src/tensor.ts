@@ -65,7 +65,8 @@ export class Tensor implements View {
 
   /** The only value of a tensor of one element. @throws ShapeError for any other size */
   async item(): Promise<number> {
-    if (this.size !== 1) throw new ShapeError(`tensor.item: takes a tensor of one element, got shape [${this.shape}]`);
+    if (this.size !== 1)
+      throw new ShapeError(`tensor.item: takes a tensor of one element, got shape [${this.shape}]`);
     return (await this.data())[0];
   }
 
@@ -73,10 +74,15 @@ export class Tensor implements View {
    * Overwrites the values, in order with the ops recorded before.
    * @throws ShapeError for a wrong number of values, ValueError for NaN or infinity
    */
-  write(data: NestedNumbers | TypedData, { checkFinite = true }: Pick<TensorOptions, "checkFinite"> = {}): this {
+  write(
+    data: NestedNumbers | TypedData,
+    { checkFinite = true }: Pick<TensorOptions, "checkFinite"> = {},
+  ): this {
     const { values } = toTyped("tensor.write", data, this.dtype, checkFinite);
     if (values.length !== this.size) {
-      throw new ShapeError(`tensor.write: data has ${values.length} values, and shape [${this.shape}] takes ${this.size}`);
+      throw new ShapeError(
+        `tensor.write: data has ${values.length} values, and shape [${this.shape}] takes ${this.size}`,
+      );
     }
     this.gpu.upload(this.live("write"), values, "tensor.write");
     return this;
@@ -108,7 +114,9 @@ export class Tensor implements View {
 
   private live(method: string): Storage {
     if (!this.held || this.held.released) {
-      throw new DisposedError(`tensor.${method}: the tensor (or its program) was disposed; keep it until its last use`);
+      throw new DisposedError(
+        `tensor.${method}: the tensor (or its program) was disposed; keep it until its last use`,
+      );
     }
     return this.held;
   }
@@ -123,7 +131,12 @@ export class Tensor implements View {
  * const b = tensor(gpu, new Float32Array(6), [2, 3]);
  */
 export function tensor(gpu: Gpu, data: NestedNumbers | TypedData, options?: TensorOptions): Tensor;
-export function tensor(gpu: Gpu, data: NestedNumbers | TypedData, shape: Shape, options?: TensorOptions): Tensor;
+export function tensor(
+  gpu: Gpu,
+  data: NestedNumbers | TypedData,
+  shape: Shape,
+  options?: TensorOptions,
+): Tensor;
 export function tensor(
   gpu: Gpu,
   data: NestedNumbers | TypedData,
@@ -158,7 +171,8 @@ export function zeros(gpu: Gpu, shape: Shape, options: Pick<TensorOptions, "dtyp
 /** Sets all values to 0, in order with the ops recorded before. */
 export function clear(target: Tensor): Tensor {
   if (!target.storage) throw new DisposedError("clear: the tensor was disposed");
-  if (target.byteLength > 0) target.gpu.record({ kind: "clear", storage: target.storage, byteLength: target.byteLength });
+  if (target.byteLength > 0)
+    target.gpu.record({ kind: "clear", storage: target.storage, byteLength: target.byteLength });
   return target;
 }
 
@@ -170,12 +184,19 @@ export function copy(source: Tensor, { out }: { out?: Tensor } = {}): Tensor {
   if (!source.storage) throw new DisposedError("copy: the source was disposed");
   const target = out ?? source.like();
   if (target.size !== source.size || target.dtype !== source.dtype) {
-    throw new ShapeError(`copy: out is ${target.dtype} [${target.shape}], and the source is ${source.dtype} [${source.shape}]`);
+    throw new ShapeError(
+      `copy: out is ${target.dtype} [${target.shape}], and the source is ${source.dtype} [${source.shape}]`,
+    );
   }
   if (!target.storage) throw new DisposedError("copy: out was disposed");
   if (target.storage === source.storage) throw new ShapeError("copy: out is the source itself");
   if (source.byteLength > 0) {
-    source.gpu.record({ kind: "copy", source: source.storage, target: target.storage, byteLength: source.byteLength });
+    source.gpu.record({
+      kind: "copy",
+      source: source.storage,
+      target: target.storage,
+      byteLength: source.byteLength,
+    });
   }
   return target;
 }
@@ -184,10 +205,17 @@ export function copy(source: Tensor, { out }: { out?: Tensor } = {}): Tensor {
  * A tensor over the caller's own buffer (usage STORAGE | COPY_SRC | COPY_DST), which is never pooled or destroyed.
  * @throws ShapeError if the buffer is too small
  */
-export function fromBuffer(gpu: Gpu, buffer: GPUBuffer, shape: Shape, { dtype = "f32" }: Pick<TensorOptions, "dtype"> = {}): Tensor {
+export function fromBuffer(
+  gpu: Gpu,
+  buffer: GPUBuffer,
+  shape: Shape,
+  { dtype = "f32" }: Pick<TensorOptions, "dtype"> = {},
+): Tensor {
   checkShape("fromBuffer", shape);
   if (buffer.size < 4 * sizeOf(shape)) {
-    throw new ShapeError(`fromBuffer: the buffer has ${buffer.size} bytes, and shape [${shape}] takes ${4 * sizeOf(shape)}`);
+    throw new ShapeError(
+      `fromBuffer: the buffer has ${buffer.size} bytes, and shape [${shape}] takes ${4 * sizeOf(shape)}`,
+    );
   }
   return new Tensor(gpu, Object.freeze([...shape]), dtype, new Storage(buffer, buffer.size, false));
 }
@@ -205,7 +233,8 @@ function checkShape(what: string, shape: Shape): void {
 function resolveShape(shape: Shape, size: number): Shape {
   const open = shape.indexOf(-1);
   const known = shape.reduce((product, dimension) => (dimension === -1 ? product : product * dimension), 1);
-  const resolved = open < 0 ? [...shape] : shape.map((dimension, axis) => (axis === open ? size / known : dimension));
+  const resolved =
+    open < 0 ? [...shape] : shape.map((dimension, axis) => (axis === open ? size / known : dimension));
   checkShape("shape", resolved);
   if (sizeOf(resolved) !== size) throw new ShapeError(`shape [${shape}] does not hold ${size} values`);
   return Object.freeze(resolved);
@@ -224,7 +253,9 @@ function toTyped(
     for (let i = 0; i < flat.length; i++) {
       const value = flat[i];
       if (!(Number.isInteger(value) && value >= 0 && value < 2 ** 32)) {
-        throw new ValueError(`${what}: value ${value} at index ${i} is not a u32 (a whole number from 0 to 4294967295)`);
+        throw new ValueError(
+          `${what}: value ${value} at index ${i} is not a u32 (a whole number from 0 to 4294967295)`,
+        );
       }
     }
     return { values: Uint32Array.from(flat), shape };
@@ -245,7 +276,8 @@ function toTyped(
 function nestedShape(what: string, data: NestedNumbers): Shape {
   const shape: number[] = [];
   for (let level: NestedNumbers = data; typeof level === "object"; level = level[0]) {
-    if (!Array.isArray(level)) throw new ShapeError(`${what}: data must be nested arrays of numbers or a typed array`);
+    if (!Array.isArray(level))
+      throw new ShapeError(`${what}: data must be nested arrays of numbers or a typed array`);
     shape.push(level.length);
     if (level.length === 0) break;
   }
@@ -256,12 +288,15 @@ function flatten(what: string, data: NestedNumbers, shape: Shape): number[] {
   const flat: number[] = [];
   const visit = (level: NestedNumbers, axis: number): void => {
     if (axis === shape.length) {
-      if (typeof level !== "number") throw new ShapeError(`${what}: the nested arrays are ragged at index ${flat.length}`);
+      if (typeof level !== "number")
+        throw new ShapeError(`${what}: the nested arrays are ragged at index ${flat.length}`);
       flat.push(level);
       return;
     }
     if (!Array.isArray(level) || level.length !== shape[axis]) {
-      throw new ShapeError(`${what}: the nested arrays are ragged: dimension ${axis} has ${shape[axis]} entries in one place and another count elsewhere`);
+      throw new ShapeError(
+        `${what}: the nested arrays are ragged: dimension ${axis} has ${shape[axis]} entries in one place and another count elsewhere`,
+      );
     }
     for (const item of level) visit(item, axis + 1);
   };

@@ -1,4 +1,5 @@
 /** The device and everything that hangs on it: pool, command stream, pipelines, scopes, programs, errors. */
+import { type AdapterKind, adapterKind } from "./adapter.js";
 import { BufferPool, BufferUsage, type Storage } from "./buffers.js";
 import { DeviceLostError, DisposedError, HandgradError, KernelError, ProgramError } from "./errors.js";
 import { Kernel, type KernelRecord, type View } from "./kernel.js";
@@ -27,7 +28,7 @@ export interface HostAdapter {
   readonly adapter: GPUAdapter;
   /** Where it came from, for people: "system", "swiftshader (bundled)", … */
   readonly driver: string;
-  readonly kind: "hardware" | "software";
+  readonly kind: AdapterKind;
   /** Drops what keeps the process alive. */
   release(): void;
 }
@@ -38,7 +39,7 @@ export interface GpuInfo {
   readonly architecture: string;
   readonly device: string;
   readonly description: string;
-  readonly kind: "hardware" | "software" | "unknown";
+  readonly kind: AdapterKind;
   readonly driver: string;
   readonly limits: Readonly<Record<string, number>>;
   readonly features: readonly string[];
@@ -57,7 +58,7 @@ interface Scope {
 const DEFAULT_POOL_BYTES = 256 * 2 ** 20;
 const WANTED_FEATURES: readonly GPUFeatureName[] = ["timestamp-query", "shader-f16", "subgroups"];
 /** First guesses of floating-point operations a millisecond, for splitting submits; refined by measuring. */
-const WORK_RATE = { hardware: 2e8, software: 2e6, unknown: 2e7 } as const;
+const WORK_RATE = { hardware: 2e8, software: 2e6 } as const;
 
 export class Gpu {
   readonly limits: GPUSupportedLimits;
@@ -96,7 +97,9 @@ export class Gpu {
     this.lost = device.lost.then(({ message, reason }) => {
       const error = this.disposed
         ? new DisposedError("gpu: it was disposed while work was pending")
-        : new DeviceLostError(`gpu: the device was lost (${reason}): ${message}; open a new one with openGpu()`);
+        : new DeviceLostError(
+            `gpu: the device was lost (${reason}): ${message}; open a new one with openGpu()`,
+          );
       this.stream.markLost(error);
       throw error;
     });
@@ -142,7 +145,8 @@ export class Gpu {
   async read(storage: Storage, byteLength: number, what: string): Promise<ArrayBuffer> {
     this.throwIfDisposed();
     const scope = this.scopes[this.scopes.length - 1];
-    if (scope) throw new ProgramError(`${what}: a read-back inside a ${scope.kind} body is not taken; read after it`);
+    if (scope)
+      throw new ProgramError(`${what}: a read-back inside a ${scope.kind} body is not taken; read after it`);
     const size = Math.max(Math.ceil(byteLength / 4) * 4, 4);
     const target = this.device.createBuffer({ size, usage: BufferUsage.mapRead | BufferUsage.copyDst });
     try {
@@ -157,9 +161,12 @@ export class Gpu {
       // A lost device is told apart from a failed map only by its own promise, which may settle a tick later.
       if (error instanceof HandgradError) throw error;
       await Promise.race([this.lost, new Promise((resolve) => setTimeout(resolve, 20))]);
-      throw new KernelError(`${what}: the read-back failed: ${error instanceof Error ? error.message : String(error)}`, {
-        cause: error,
-      });
+      throw new KernelError(
+        `${what}: the read-back failed: ${error instanceof Error ? error.message : String(error)}`,
+        {
+          cause: error,
+        },
+      );
     } finally {
       target.destroy();
     }
@@ -219,8 +226,13 @@ export class Gpu {
     let result: T;
     try {
       result = body();
-      if (result instanceof Promise || typeof (result as { then?: unknown } | undefined)?.then === "function") {
-        throw new ProgramError(`gpu.${kind}: the body returned a promise; it must be synchronous, read results after it`);
+      if (
+        result instanceof Promise ||
+        typeof (result as { then?: unknown } | undefined)?.then === "function"
+      ) {
+        throw new ProgramError(
+          `gpu.${kind}: the body returned a promise; it must be synchronous, read results after it`,
+        );
       }
       kept = collect(result);
     } finally {
@@ -243,7 +255,9 @@ export class Gpu {
   untrack(tensor: Trackable): void {
     const scope = this.scopes[this.scopes.length - 1];
     if (scope && !scope.created.delete(tensor)) {
-      throw new ProgramError(`dispose: the tensor was made outside this ${scope.kind} body; dispose of it after the body`);
+      throw new ProgramError(
+        `dispose: the tensor was made outside this ${scope.kind} body; dispose of it after the body`,
+      );
     }
     this.liveTensors--;
   }
@@ -256,7 +270,12 @@ export class Gpu {
   /** Live tensors, bytes they (and programs) use, bytes pooled for reuse, buffers ever created. */
   memory(): { tensors: number; bytesUsed: number; bytesPooled: number; buffersCreated: number } {
     const { bytesUsed, bytesPooled, created } = this.pool;
-    return { tensors: this.liveTensors, bytesUsed: bytesUsed - this.placeholder.capacity, bytesPooled, buffersCreated: created };
+    return {
+      tensors: this.liveTensors,
+      bytesUsed: bytesUsed - this.placeholder.capacity,
+      bytesPooled,
+      buffersCreated: created,
+    };
   }
 
   /**
@@ -284,7 +303,11 @@ export class Gpu {
     }
     const totalMilliseconds = performance.now() - start;
     await profiler?.read(report);
-    return { clock: timestamps ? "timestamp-query" : "wall clock", kernels: summarize(times), totalMilliseconds };
+    return {
+      clock: timestamps ? "timestamp-query" : "wall clock",
+      kernels: summarize(times),
+      totalMilliseconds,
+    };
   }
 
   /** In debug mode: records a scan of an op's result. */
@@ -329,7 +352,13 @@ export async function openGpuWith(
 ): Promise<Gpu> {
   if (options.device) {
     const { device } = options;
-    return new Gpu(device, describe(device.adapterInfo, "unknown", "the caller's device", device), false, () => {}, options);
+    return new Gpu(
+      device,
+      describe(device.adapterInfo, adapterKind(device.adapterInfo), "the caller's device", device),
+      false,
+      () => {},
+      options,
+    );
   }
   const host = await findAdapter(options.adapter);
   try {
@@ -346,10 +375,24 @@ export async function openGpuWith(
   }
 }
 
-function describe(adapter: GPUAdapterInfo, kind: GpuInfo["kind"], driver: string, device: GPUDevice): GpuInfo {
+function describe(
+  adapter: GPUAdapterInfo,
+  kind: GpuInfo["kind"],
+  driver: string,
+  device: GPUDevice,
+): GpuInfo {
   const { vendor, architecture, description } = adapter;
   const features = [...device.features].sort();
-  return { vendor, architecture, device: adapter.device, description, kind, driver, limits: readLimits(device.limits), features };
+  return {
+    vendor,
+    architecture,
+    device: adapter.device,
+    description,
+    kind,
+    driver,
+    limits: readLimits(device.limits),
+    features,
+  };
 }
 
 function readLimits(limits: GPUSupportedLimits): Record<string, number> {

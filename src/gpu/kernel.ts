@@ -101,8 +101,11 @@ export class Kernel<Options = undefined> {
     options: Options,
     { out = {} }: RunOptions<T> = {},
   ): Record<string, T> {
-    const template = (Object.values(inputs).find(Boolean) ?? Object.values(out).find(Boolean)) as T | undefined;
-    if (!template) throw new ShapeError(`${this.name}: a kernel without inputs needs "out" to know its device`);
+    const template = (Object.values(inputs).find(Boolean) ?? Object.values(out).find(Boolean)) as
+      | T
+      | undefined;
+    if (!template)
+      throw new ShapeError(`${this.name}: a kernel without inputs needs "out" to know its device`);
     const { gpu } = template;
     gpu.throwIfDisposed();
     const shapes: Record<string, Shape> = {};
@@ -118,7 +121,8 @@ export class Kernel<Options = undefined> {
     for (const { name, mode, dtype } of this.modes) {
       if (mode !== "write") continue;
       const shape = outputShapes[name];
-      if (!shape) throw new KernelError(`kernel ${this.name}: shape() returned no shape for output "${name}"`);
+      if (!shape)
+        throw new KernelError(`kernel ${this.name}: shape() returned no shape for output "${name}"`);
       shapes[name] = shape;
       const given = out[name];
       if (given) this.checkOutput(name, given, shape, dtype, gpu);
@@ -137,9 +141,14 @@ export class Kernel<Options = undefined> {
   ): void {
     const { record } = this;
     const merged = this.aliasedInput(inputs, outputs);
-    let constants = (typeof record.constants === "function" ? record.constants(shapes, options, gpu) : record.constants) ?? {};
+    let constants =
+      (typeof record.constants === "function" ? record.constants(shapes, options, gpu) : record.constants) ??
+      {};
     if (this.flags.length > 0) {
-      constants = { ...constants, ...Object.fromEntries(this.flags.map(([flag, name]) => [flag, Boolean(inputs[name])])) };
+      constants = {
+        ...constants,
+        ...Object.fromEntries(this.flags.map(([flag, name]) => [flag, Boolean(inputs[name])])),
+      };
     }
     const bound: Bound[] = [];
     let elements = 0;
@@ -178,17 +187,23 @@ export class Kernel<Options = undefined> {
   }
 
   private checkView(name: string, view: View, dtype: DType, gpu: Gpu): void {
-    if (!view.storage || view.storage.released) throw new DisposedError(`${this.name}: "${name}" was disposed; keep it until its last use`);
-    if (view.gpu !== gpu) throw new ShapeError(`${this.name}: "${name}" lives on another gpu than the other inputs`);
+    if (!view.storage || view.storage.released)
+      throw new DisposedError(`${this.name}: "${name}" was disposed; keep it until its last use`);
+    if (view.gpu !== gpu)
+      throw new ShapeError(`${this.name}: "${name}" lives on another gpu than the other inputs`);
     if (view.dtype !== dtype) {
-      throw new ShapeError(`${this.name}: "${name}" is ${view.dtype}, and ${dtype} is taken; make it with { dtype: "${dtype}" }`);
+      throw new ShapeError(
+        `${this.name}: "${name}" is ${view.dtype}, and ${dtype} is taken; make it with { dtype: "${dtype}" }`,
+      );
     }
   }
 
   private checkOutput(name: string, view: View, shape: Shape, dtype: DType, gpu: Gpu): void {
     this.checkView(`out.${name}`, view, dtype, gpu);
     if (view.shape.length === shape.length && view.shape.every((size, axis) => size === shape[axis])) return;
-    throw new ShapeError(`${this.name}: out "${name}" has shape [${view.shape}], and the result has [${shape}]`);
+    throw new ShapeError(
+      `${this.name}: out "${name}" has shape [${view.shape}], and the result has [${shape}]`,
+    );
   }
 
   /** The [input, output] pair that is one tensor, if the kernel declares it; any other sharing throws. */
@@ -286,7 +301,8 @@ function packUniforms(
     const value = values[field.name];
     const start = field.offset / 4;
     if (field.type === "vec4u") {
-      if (typeof value !== "object") throw new KernelError(`kernel ${name}: uniform "${field.name}" takes four numbers`);
+      if (typeof value !== "object")
+        throw new KernelError(`kernel ${name}: uniform "${field.name}" takes four numbers`);
       for (let i = 0; i < 4; i++) packed[start + i] = value[i] ?? 0;
     } else {
       if (typeof value !== "number" || Number.isNaN(value)) {

@@ -3,7 +3,7 @@
  * a later call tries again. The key holds what the pipeline depends on: source, constants and binding modes.
  */
 import { KernelError } from "./errors.js";
-import { type Constants, mergeBinding, readInterface, specializeWgsl, type WgslInterface } from "./wgsl.js";
+import { type Constants, mergeBinding, specializeWgsl, type WgslInterface } from "./wgsl.js";
 
 const COMPUTE_STAGE = 4;
 
@@ -33,8 +33,8 @@ export class PipelineCache {
   /** The pipeline of a source with these constants; `merged` names [input, output] of an in-place call. */
   get(source: PipelineSource, constants: Constants, merged?: readonly [string, string]): Pipeline {
     this.lookups++;
-    let variants = this.bySource.get(source);
-    if (!variants) this.bySource.set(source, (variants = new Map()));
+    const variants = this.bySource.get(source) ?? new Map<string, Pipeline>();
+    if (variants.size === 0) this.bySource.set(source, variants);
     let key = merged ? merged.join("=") : "";
     for (const name in constants) key += `;${name}:${constants[name]}`;
     const known = variants.get(key);
@@ -87,11 +87,15 @@ export class PipelineCache {
         buffer: { type: writable ? "storage" : "read-only-storage" },
       }));
     if (declared.uniform) {
-      entries.push({ binding: declared.uniform.index, visibility: COMPUTE_STAGE, buffer: { type: "uniform" } });
+      entries.push({
+        binding: declared.uniform.index,
+        visibility: COMPUTE_STAGE,
+        buffer: { type: "uniform" },
+      });
     }
     const key = entries.map((entry) => `${entry.binding}${entry.buffer?.type}`).join();
-    let layout = this.layouts.get(key);
-    if (!layout) this.layouts.set(key, (layout = this.device.createBindGroupLayout({ entries })));
+    const layout = this.layouts.get(key) ?? this.device.createBindGroupLayout({ entries });
+    this.layouts.set(key, layout);
     return layout;
   }
 }

@@ -28,10 +28,15 @@ export class Profiler {
 
   passDescriptor(name: string): GPUComputePassDescriptor {
     const slot = this.names.length % DISPATCHES_A_SET;
-    if (slot === 0) this.sets.push(this.device.createQuerySet({ type: "timestamp", count: 2 * DISPATCHES_A_SET }));
+    if (slot === 0)
+      this.sets.push(this.device.createQuerySet({ type: "timestamp", count: 2 * DISPATCHES_A_SET }));
     this.names.push(name);
     const querySet = this.sets[this.sets.length - 1];
-    const timestampWrites = { querySet, beginningOfPassWriteIndex: 2 * slot, endOfPassWriteIndex: 2 * slot + 1 };
+    const timestampWrites = {
+      querySet,
+      beginningOfPassWriteIndex: 2 * slot,
+      endOfPassWriteIndex: 2 * slot + 1,
+    };
     return { label: name, timestampWrites };
   }
 

@@ -7,11 +7,18 @@ import { capacityFor, type Storage } from "./buffers.js";
 import { DisposedError, ProgramError } from "./errors.js";
 import type { Gpu } from "./gpu.js";
 import type { Pipeline } from "./pipelines.js";
-import { type Command, createUniformBuffer, type PreparedDispatch, prepare, SLOT_BYTES, type Transfer } from "./stream.js";
+import {
+  type Command,
+  createUniformBuffer,
+  type PreparedDispatch,
+  prepare,
+  SLOT_BYTES,
+  type Transfer,
+} from "./stream.js";
 
 /** The commands and storages of a program while its body runs. */
 export class Recording {
-  readonly commands: (Exclude<Command, { kind: "upload" | "replay" }>)[] = [];
+  readonly commands: Exclude<Command, { kind: "upload" | "replay" }>[] = [];
   readonly storages: Storage[] = [];
   private readonly free = new Map<number, Storage[]>();
 
@@ -76,7 +83,9 @@ export class Program<Result = unknown> {
     const touched = new Set<Storage>();
     for (const command of commands) for (const storage of storagesOf(command)) touched.add(storage);
     this.touched = [...touched];
-    this.inputs = this.touched.filter((storage) => storage.owner !== recording && storage !== gpu.placeholder);
+    this.inputs = this.touched.filter(
+      (storage) => storage.owner !== recording && storage !== gpu.placeholder,
+    );
   }
 
   /** How many dispatches a run makes. */
@@ -93,7 +102,8 @@ export class Program<Result = unknown> {
     const { gpu } = this;
     if (this.disposed) throw new DisposedError("program: it was disposed; record it anew with gpu.program()");
     gpu.throwIfDisposed();
-    if (gpu.recording) throw new ProgramError("program: run() inside another program's body is not taken; call its function");
+    if (gpu.recording)
+      throw new ProgramError("program: run() inside another program's body is not taken; call its function");
     for (const storage of this.inputs) {
       if (storage.released) {
         throw new ProgramError(

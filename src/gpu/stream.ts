@@ -9,7 +9,7 @@
  * - buffers are destroyed only when no unsubmitted command uses them.
  */
 import { BufferUsage, type Storage } from "./buffers.js";
-import { DeviceLostError, HandgradError } from "./errors.js";
+import { type DeviceLostError, HandgradError } from "./errors.js";
 import type { Pipeline } from "./pipelines.js";
 import type { Profiler } from "./profiler.js";
 
@@ -43,7 +43,12 @@ export interface PreparedDispatch {
 export type Transfer =
   | { readonly kind: "clear"; readonly storage: Storage; readonly byteLength: number }
   | { readonly kind: "copy"; readonly source: Storage; readonly target: Storage; readonly byteLength: number }
-  | { readonly kind: "read"; readonly source: Storage; readonly target: GPUBuffer; readonly byteLength: number };
+  | {
+      readonly kind: "read";
+      readonly source: Storage;
+      readonly target: GPUBuffer;
+      readonly byteLength: number;
+    };
 
 export type Command =
   | Dispatch
@@ -100,7 +105,8 @@ export class CommandStream {
     touch(command, this.listSerial);
     this.pending.push(command);
     if (command.kind === "dispatch" || command.kind === "replay") this.pendingWork += command.work;
-    if (this.pending.length >= FLUSH_COMMANDS || this.pendingWork > this.workRate * FLUSH_MILLISECONDS) this.submit();
+    if (this.pending.length >= FLUSH_COMMANDS || this.pendingWork > this.workRate * FLUSH_MILLISECONDS)
+      this.submit();
   }
 
   /** Writes `data` to a storage, in order with all that was recorded before. The data may be reused at once. */
@@ -127,7 +133,9 @@ export class CommandStream {
       return;
     }
     this.running++;
-    const compiled = Promise.all(compiling.map((pipeline) => pipeline.ready.catch((error) => this.park(error))));
+    const compiled = Promise.all(
+      compiling.map((pipeline) => pipeline.ready.catch((error) => this.park(error))),
+    );
     this.tail = this.tail
       .then(() => compiled)
       .then(() => {
@@ -155,7 +163,11 @@ export class CommandStream {
   /** Keeps the first error for the next `settle`. */
   park(error: unknown): void {
     if (this.parked) this.parked.count++;
-    else this.parked = { error: error instanceof HandgradError ? error : new HandgradError(String(error)), count: 1 };
+    else
+      this.parked = {
+        error: error instanceof HandgradError ? error : new HandgradError(String(error)),
+        count: 1,
+      };
   }
 
   markLost(error: DeviceLostError): void {
@@ -234,7 +246,11 @@ export class CommandStream {
         case "upload":
           this.finish(submission);
           this.device.queue.writeBuffer(
-            command.storage.buffer, 0, command.data.buffer, command.data.byteOffset, command.data.byteLength,
+            command.storage.buffer,
+            0,
+            command.data.buffer,
+            command.data.byteOffset,
+            command.data.byteLength,
           );
           break;
         default:
@@ -275,7 +291,9 @@ export class CommandStream {
     const serial = this.listSerial++;
     this.pending = [];
     this.holding = false;
-    await Promise.all(list.flatMap(pipelines).map((pipeline) => pipeline.ready.catch((error) => this.park(error))));
+    await Promise.all(
+      list.flatMap(pipelines).map((pipeline) => pipeline.ready.catch((error) => this.park(error))),
+    );
     for (const command of list) {
       const start = performance.now();
       this.encodeSafely([command], serial);
@@ -297,7 +315,8 @@ export class CommandStream {
     const words = new Uint32Array((slots * SLOT_BYTES) / 4);
     let slot = 0;
     for (const command of list) {
-      if (command.kind === "dispatch" && command.uniforms) words.set(command.uniforms, (slot++ * SLOT_BYTES) / 4);
+      if (command.kind === "dispatch" && command.uniforms)
+        words.set(command.uniforms, (slot++ * SLOT_BYTES) / 4);
     }
     this.device.queue.writeBuffer(this.arena as GPUBuffer, 0, words);
     return this.arena;
@@ -375,9 +394,16 @@ export function prepare(
   }));
   if (command.uniforms) {
     const size = command.uniforms.byteLength;
-    entries.push({ binding: command.uniformBinding, resource: { buffer: uniformBuffer as GPUBuffer, offset, size } });
+    entries.push({
+      binding: command.uniformBinding,
+      resource: { buffer: uniformBuffer as GPUBuffer, offset, size },
+    });
   }
-  const bindGroup = device.createBindGroup({ layout: command.pipeline.layout, entries, label: command.pipeline.name });
+  const bindGroup = device.createBindGroup({
+    layout: command.pipeline.layout,
+    entries,
+    label: command.pipeline.name,
+  });
   return { pipeline: command.pipeline, bindGroup, grid: command.grid, work: command.work };
 }
 

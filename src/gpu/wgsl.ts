@@ -28,7 +28,8 @@ interface Line {
 const BLOCK_START = /^\s*\/\/ @constants\s*$/;
 const BLOCK_END = /^\s*\/\/ @end\s*$/;
 const CONSTANT = /^(\s*const\s+(\w+)\s*:\s*(u32|i32|f32|bool)\s*=\s*)([^;]+);/;
-const LOOP = /^\s*for\s*\(\s*var\s+(\w+)\s*(?::\s*\w+\s*)?=\s*([^;]+);\s*(\w+)\s*<\s*([^;]+);\s*(\w+)\s*(?:\+\+|\+=\s*([^)]+))\s*\)\s*\{\s*$/;
+const LOOP =
+  /^\s*for\s*\(\s*var\s+(\w+)\s*(?::\s*\w+\s*)?=\s*([^;]+);\s*(\w+)\s*<\s*([^;]+);\s*(\w+)\s*(?:\+\+|\+=\s*([^)]+))\s*\)\s*\{\s*$/;
 
 /** Values of a marked block after replacement, for evaluating loop bounds and array sizes. */
 type ConstantTable = Map<string, number>;
@@ -82,7 +83,8 @@ function literal(name: string, constant: string, type: string, value: ConstantVa
     if (typeof value === "boolean") return String(value);
   } else if (typeof value === "number" && Number.isFinite(value)) {
     if (type === "f32") return Number.isInteger(value) ? `${value}.0` : String(value);
-    if (Number.isInteger(value) && (type === "i32" || value >= 0)) return type === "u32" ? `${value}u` : `${value}i`;
+    if (Number.isInteger(value) && (type === "i32" || value >= 0))
+      return type === "u32" ? `${value}u` : `${value}i`;
   }
   throw new KernelError(`kernel ${name}: constant ${constant} is a ${type}, and got ${String(value)}`);
 }
@@ -159,7 +161,10 @@ function splitArrays(name: string, lines: readonly Line[], table: ConstantTable)
     const [, array, type] = match as unknown as string[];
     arrays.add(array);
     const names = elementNames(name, array, type, table);
-    result.push({ text: names.map(([element, kind]) => `var ${element}: ${kind};`).join(" "), origin: declaration.origin });
+    result.push({
+      text: names.map(([element, kind]) => `var ${element}: ${kind};`).join(" "),
+      origin: declaration.origin,
+    });
   }
   if (arrays.size === 0) return result;
   return result.map((line) => ({ ...line, text: replaceElements(name, line, arrays, table) }));
@@ -169,11 +174,18 @@ function elementNames(name: string, prefix: string, type: string, table: Constan
   const match = /^array<(.+),\s*([^,<>]+)>$/.exec(type.trim());
   if (!match) return [[prefix, type.trim()]];
   const count = evaluate(name, match[2], table);
-  return Array.from({ length: count }, (_, index) => elementNames(name, `${prefix}_${index}`, match[1], table)).flat();
+  return Array.from({ length: count }, (_, index) =>
+    elementNames(name, `${prefix}_${index}`, match[1], table),
+  ).flat();
 }
 
 /** `acc[3u][1u + 1u]` becomes `acc_3_2`; an index that is not a constant throws. */
-function replaceElements(name: string, line: Line, arrays: ReadonlySet<string>, table: ConstantTable): string {
+function replaceElements(
+  name: string,
+  line: Line,
+  arrays: ReadonlySet<string>,
+  table: ConstantTable,
+): string {
   let text = line.text;
   for (const array of arrays) {
     const pattern = new RegExp(`(?<![.\\w])${array}(?!\\w)`, "g");
@@ -204,7 +216,9 @@ function evaluate(name: string, expression: string, table: ConstantTable, line?:
   let position = 0;
   const fail = (): never => {
     const where = line === undefined ? "" : `, line ${line}`;
-    throw new KernelError(`kernel ${name}${where}: "${expression.trim()}" is not a constant integer expression`);
+    throw new KernelError(
+      `kernel ${name}${where}: "${expression.trim()}" is not a constant integer expression`,
+    );
   };
   const primary = (): number => {
     const token = cleaned[position++];
@@ -238,7 +252,11 @@ function evaluate(name: string, expression: string, table: ConstantTable, line?:
 /** What the host reads off a WGSL file: its storage bindings in order and the fields of its uniform struct. */
 export interface WgslInterface {
   readonly storage: readonly { name: string; index: number; writable: boolean; dtype: "f32" | "u32" }[];
-  readonly uniform?: { readonly index: number; readonly fields: readonly UniformField[]; readonly byteLength: number };
+  readonly uniform?: {
+    readonly index: number;
+    readonly fields: readonly UniformField[];
+    readonly byteLength: number;
+  };
 }
 
 export interface UniformField {
@@ -268,15 +286,21 @@ export function readInterface(name: string, source: string): WgslInterface {
   return { storage, uniform };
 }
 
-function uniformLayout(name: string, code: string, struct: string): { fields: UniformField[]; byteLength: number } {
+function uniformLayout(
+  name: string,
+  code: string,
+  struct: string,
+): { fields: UniformField[]; byteLength: number } {
   const body = new RegExp(`struct\\s+${struct}\\s*\\{([^}]*)\\}`).exec(code)?.[1];
-  if (body === undefined) throw new KernelError(`kernel ${name}: the uniform binding must be a struct declared in the file`);
+  if (body === undefined)
+    throw new KernelError(`kernel ${name}: the uniform binding must be a struct declared in the file`);
   const fields: UniformField[] = [];
   let offset = 0;
   for (const field of body.split(",")) {
     if (field.trim() === "") continue;
     const match = /^\s*(\w+)\s*:\s*(u32|i32|f32|vec4u|vec4<u32>)\s*$/.exec(field);
-    if (!match) throw new KernelError(`kernel ${name}: uniform field "${field.trim()}" must be u32, i32, f32 or vec4u`);
+    if (!match)
+      throw new KernelError(`kernel ${name}: uniform field "${field.trim()}" must be u32, i32, f32 or vec4u`);
     const type = match[2] === "vec4<u32>" ? "vec4u" : (match[2] as UniformField["type"]);
     if (type === "vec4u") offset = Math.ceil(offset / 16) * 16;
     fields.push({ name: match[1], type, offset });

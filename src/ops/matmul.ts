@@ -2,7 +2,15 @@
 import anyShapeWgsl from "../../shaders/matmul_any_shape.wgsl";
 import registerTileWgsl from "../../shaders/matmul_register_tile.wgsl";
 import { ShapeError } from "../gpu/errors.js";
-import { defineKernel, type Grid, gridFor, type KernelRecord, type Shape, type Shapes, sizeOf } from "../gpu/kernel.js";
+import {
+  defineKernel,
+  type Grid,
+  gridFor,
+  type KernelRecord,
+  type Shape,
+  type Shapes,
+  sizeOf,
+} from "../gpu/kernel.js";
 import type { Constants } from "../gpu/wgsl.js";
 import type { Tensor } from "../tensor.js";
 import { ACTIVATION_CODE, type ActivationOptions, DEFAULT_SLOPE } from "./activation_names.js";
@@ -82,7 +90,9 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   const { m, n, k } = sizes;
   const aligned = k % 4 === 0 && n % 4 === 0 && (!transposeA || m % 4 === 0) && k > 0;
   const constants = {
-    ...(aligned ? { TILE_M: m >= 8 ? 8 : 4, TILE_N: n >= 8 ? 8 : 4, GROUP_M: 4, GROUP_N: 4 } : { TILE_M: 4, TILE_N: 4, GROUP_M: 4, GROUP_N: 8 }),
+    ...(aligned
+      ? { TILE_M: m >= 8 ? 8 : 4, TILE_N: n >= 8 ? 8 : 4, GROUP_M: 4, GROUP_N: 4 }
+      : { TILE_M: 4, TILE_N: 4, GROUP_M: 4, GROUP_N: 8 }),
     TRANSPOSE_A: transposeA,
     TRANSPOSE_B: transposeB,
     ACTIVATION: activation ? ACTIVATION_CODE[activation] : 0,
@@ -92,9 +102,17 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
 }
 
 /** @throws ShapeError */
-export function matmulSizes(a: Shape, b: Shape, transposeA: boolean, transposeB: boolean, bias?: Shape): MatmulSizes {
+export function matmulSizes(
+  a: Shape,
+  b: Shape,
+  transposeA: boolean,
+  transposeB: boolean,
+  bias?: Shape,
+): MatmulSizes {
   if (a.length < 2 || b.length < 2) {
-    throw new ShapeError(`matmul: a [${a}] and b [${b}] must have at least two dimensions; use reshape for a vector`);
+    throw new ShapeError(
+      `matmul: a [${a}] and b [${b}] must have at least two dimensions; use reshape for a vector`,
+    );
   }
   const [m, k] = transposeA ? [a[a.length - 1], a[a.length - 2]] : [a[a.length - 2], a[a.length - 1]];
   const [inner, n] = transposeB ? [b[b.length - 1], b[b.length - 2]] : [b[b.length - 2], b[b.length - 1]];
@@ -104,13 +122,16 @@ export function matmulSizes(a: Shape, b: Shape, transposeA: boolean, transposeB:
         `${inner} of b [${b}]${transposeB ? " (transposed)" : ""}; check transposeA and transposeB`,
     );
   }
-  if (bias && (bias.length !== 1 || bias[0] !== n)) throw new ShapeError(`matmul: bias has shape [${bias}], and [${n}] is taken`);
+  if (bias && (bias.length !== 1 || bias[0] !== n))
+    throw new ShapeError(`matmul: bias has shape [${bias}], and [${n}] is taken`);
   const batchA = a.slice(0, -2);
   const batchB = b.slice(0, -2);
   const [countA, countB] = [sizeOf(batchA), sizeOf(batchB)];
   const same = batchA.join() === batchB.join();
   if (!same && countA !== 1 && countB !== 1) {
-    throw new ShapeError(`matmul: batch dimensions [${batchA}] of a and [${batchB}] of b must be equal, or all 1 in one of them`);
+    throw new ShapeError(
+      `matmul: batch dimensions [${batchA}] of a and [${batchB}] of b must be equal, or all 1 in one of them`,
+    );
   }
   const batchShape = countB === 1 && batchA.length >= batchB.length ? batchA : countA === 1 ? batchB : batchA;
   return {
