@@ -1,0 +1,24 @@
+import { type Gpu, type OpenGpuOptions, openGpuWith } from "./gpu/gpu.js";
+import { findNodeAdapter } from "./node/adapter.js";
+
+export * from "./index.js";
+export { type AdapterAttempt, listAdapters } from "./node/adapter.js";
+
+/**
+ * Opens a GPU on Node: hardware if there is any, else a software adapter that works (a lavapipe that Dawn accepts,
+ * else SwiftShader out of the optional package `@sparticuz/chromium`). `gpu.info` tells which it is.
+ *
+ * The process stays alive until `gpu.dispose()`, and exits by itself after it.
+ *
+ * @param options `device`: the caller's own device, which is used and never destroyed; `adapter`: "hardware",
+ *   "software", "swiftshader", "lavapipe" or a part of the adapter's description (the environment variable
+ *   HANDGRAD_ADAPTER does the same where the option is absent).
+ * @throws NoAdapterError with what was tried and the next step.
+ * @example
+ * const gpu = await openGpu();
+ * console.log(gpu.info.kind, gpu.info.vendor);
+ * gpu.dispose();
+ */
+export function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
+  return openGpuWith(findNodeAdapter, options);
+}
