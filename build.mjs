@@ -10,13 +10,13 @@ import { basename, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
-const root = fileURLToPath(new URL(".", import.meta.url));
+export const root = fileURLToPath(new URL(".", import.meta.url));
 
 /**
  * The sub-paths of the package: "io" is `handgrad/io`. Its source is src/io/node.ts or src/io/browser.ts
  * where the hosts differ, else src/io/index.ts. A new one is a line here and an entry in package.json.
  */
-export const subPaths = ["io"];
+export const subPaths = ["io", "data", "metrics", "layers", "neurons"];
 
 /** Resolved when the program runs, never bundled: the one run-time dependency and its optional companion. */
 const runTimePackages = ["webgpu", "@sparticuz/chromium"];

@@ -1,0 +1,59 @@
+// Runs the bundled suites inside a host, one after the other, and reports each.
+import { disposeSharedGpu } from "../helpers/gpu.js";
+import type { SuiteEvent, SuiteResult } from "./events.js";
+import { describe, setTestStartListener, suiteLogs } from "./suite.js";
+
+/** A test file, and what loads it. */
+export type TestFile = readonly [file: string, load: () => Promise<unknown>];
+
+/** What uvu's run of a suite resolves to: failures, then how many passed, were skipped, were there. */
+type UvuRun = () => Promise<[errors: string | true, passed: number, skipped: number, total: number]>;
+
+const uvuGlobals = globalThis as typeof globalThis & { UVU_QUEUE: (UvuRun | string | null)[][] };
+
+/** Runs the files in order; every event is reported, also "end" when all have been run. */
+export async function runFiles(
+  files: TestFile[],
+  report: (event: SuiteEvent) => Promise<void>,
+): Promise<void> {
+  for (const [file, load] of files) {
+    setTestStartListener((suite, test) => void report({ type: "test", file, suite, test }));
+    for (const result of await runFile(file, load)) await report({ type: "suite", ...result });
+  }
+  await disposeSharedGpu();
+  await report({ type: "end" });
+}
+
+async function runFile(file: string, load: () => Promise<unknown>): Promise<SuiteResult[]> {
+  suiteLogs.length = 0;
+  const queue: (UvuRun | string | null)[] = [];
+  uvuGlobals.UVU_QUEUE.splice(0, Number.POSITIVE_INFINITY, queue);
+  try {
+    await load();
+  } catch (error) {
+    return [failedFile(file, `could not be loaded\n${describe(error)}`)];
+  }
+  if (suiteLogs.length === 0) return [failedFile(file, "has no suite")];
+  const results: SuiteResult[] = [];
+  const runs = queue.filter((run): run is UvuRun => typeof run === "function");
+  const ran = suiteLogs.filter((log) => log.ran);
+  for (const [index, log] of ran.entries()) results.push(await runSuite(file, runs[index], log));
+  for (const { name, ran } of suiteLogs) {
+    if (!ran) results.push(failedFile(file, "its `.run()` is missing, so none of its tests ran", name));
+  }
+  return results;
+}
+
+async function runSuite(file: string, run: UvuRun, log: (typeof suiteLogs)[number]): Promise<SuiteResult> {
+  const start = performance.now();
+  const [, passed, , total] = await run();
+  const milliseconds = performance.now() - start;
+  const { name: suite, failures } = log;
+  if (total === 0) failures.push(`${suite}: no tests`);
+  // An error in a hook leaves tests behind that neither passed nor failed.
+  return { file, suite, passed, failed: Math.max(failures.length, total - passed), milliseconds, failures };
+}
+
+function failedFile(file: string, problem: string, suite = file): SuiteResult {
+  return { file, suite, passed: 0, failed: 1, milliseconds: 0, failures: [`${suite}: ${problem}`] };
+}
