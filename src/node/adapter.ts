@@ -94,11 +94,14 @@ function sources(wanted: string | undefined, attempts: AdapterAttempt[]): Source
   if (process.platform !== "linux") return [system, bundled];
   const single = (file: string): Source => ({ driver: file, open: loadDawn, driverFile: file });
   const installed = installedDrivers();
-  if (installed.length === 0 && !userChoseDrivers()) {
+  const loaderFindsOthers = userChoseDrivers();
+  if (installed.length === 0 && !loaderFindsOthers) {
     const problem = `no Vulkan driver is installed (looked in ${driverFolders().join(", ")})`;
     attempts.push({ driver: system.driver, found: [], problem });
   }
-  const vulkan = installed.length > 0 || userChoseDrivers() ? [system, ...installed.map(single)] : [];
+  // One driver alone is what the loader finds anyway; of several, a refused one may hide those behind it.
+  const singles = installed.length > 1 || loaderFindsOthers ? installed.map(single) : [];
+  const vulkan = installed.length > 0 || loaderFindsOthers ? [system, ...singles] : [];
   const chromium = installedChromiumDrivers().map(single);
   if (wanted === "swiftshader") return [bundled, ...chromium, ...vulkan];
   return [...vulkan, bundled, ...chromium];
