@@ -1,0 +1,303 @@
+/** The kernels behind convolutions in both directions and their weight gradients; `conv.ts` has the public ops. */
+import biasGradWgsl from "../../shaders/conv2d_bias_grad.wgsl";
+import registerTileWgsl from "../../shaders/conv2d_register_tile.wgsl";
+import sumPartsWgsl from "../../shaders/conv2d_sum_parts.wgsl";
+import weightGradWgsl from "../../shaders/conv2d_weight_grad_register_tile.wgsl";
+import { ValueError } from "../gpu/errors.js";
+import { defineKernel, gridFor, type Shape, sizeOf } from "../gpu/kernel.js";
+import type { Constants } from "../gpu/wgsl.js";
+import type { Tensor } from "../tensor.js";
+import { ACTIVATION_CODE, type ActivationOptions, DEFAULT_SLOPE } from "./activation_names.js";
+import type { ConvAxis, ConvGeometry } from "./conv_geometry.js";
+
+const TILE = 8;
+const WORKGROUP_SIZE = 32;
+
+/** From the wide image to the narrow one (`conv2d`) or back (its input gradient, `convTranspose2d`). */
+export type Direction = "toNarrow" | "toWide";
+
+interface ConvCall {
+  readonly geometry: ConvGeometry;
+  readonly direction: Direction;
+  readonly constants: Constants;
+  readonly slope: number;
+}
+
+const registerTile = defineKernel<ConvCall>({
+  name: "conv2d_register_tile",
+  wgsl: registerTileWgsl,
+  bindings: { x: "read", w: "read", bias: "optional", y: "write" },
+  constants: (_shapes, { constants }) => constants,
+  shape: (_inputs, { geometry, direction }) => ({
+    y: imageShape(geometry, direction === "toNarrow" ? "narrow" : "wide"),
+  }),
+  uniforms: (_shapes, { geometry, direction, constants, slope }) => {
+    const { images, groups, wideChannels, narrowChannels, y, x } = geometry;
+    const [along, across] = [walk(y, direction), walk(x, direction)];
+    const taps = y.kernel * x.kernel;
+    const [inputs, outputs] =
+      direction === "toNarrow" ? [wideChannels, narrowChannels] : [narrowChannels, wideChannels];
+    const [source, result] =
+      direction === "toNarrow" ? (["wide", "narrow"] as const) : (["narrow", "wide"] as const);
+    return {
+      images,
+      groups,
+      inputs,
+      outputs,
+      height: y[source],
+      width: x[source],
+      rows: y[result],
+      columns: x[result],
+      kernel_height: y.kernel,
+      kernel_width: x.kernel,
+      w_input: direction === "toNarrow" ? taps : wideChannels * taps,
+      w_output: direction === "toNarrow" ? wideChannels * taps : taps,
+      step_y: along.step,
+      step_x: across.step,
+      tap_step_y: along.tapStep,
+      tap_step_x: across.tapStep,
+      skip_y: along.skip,
+      skip_x: across.skip,
+      offset_y: along.offset,
+      offset_x: across.offset,
+      dilation_y: y.dilation,
+      dilation_x: x.dilation,
+      phases_y: along.phases,
+      phases_x: across.phases,
+      tiles_o: Math.ceil(outputs / (constants.TILE_O as number)),
+      slope,
+    };
+  },
+  grid: (_shapes, limits, { geometry, direction, constants }) => {
+    const { images, groups, wideChannels, narrowChannels, y, x } = geometry;
+    const toNarrow = direction === "toNarrow";
+    const phases = toNarrow ? 1 : y.stride * x.stride;
+    const rows = toNarrow ? y.narrow : Math.ceil(y.wide / y.stride);
+    const columns = toNarrow ? x.narrow : Math.ceil(x.wide / x.stride);
+    const channelTiles = Math.ceil((toNarrow ? narrowChannels : wideChannels) / (constants.TILE_O as number));
+    const positionTiles = Math.ceil((images * rows * columns) / (TILE * WORKGROUP_SIZE));
+    return gridFor(channelTiles * phases * groups * positionTiles, 1, limits);
+  },
+  work: (_shapes, { geometry }) => convWork(geometry),
+});
+
+/** How a direction walks one axis; the fields are those of the kernel's uniforms. */
+function walk({ stride, padding, dilation }: ConvAxis, direction: Direction) {
+  if (direction === "toNarrow")
+    return { step: stride, tapStep: dilation, skip: 1, offset: -padding, phases: 1 };
+  const skip = stride / greatestCommonDivisor(stride, dilation);
+  return { step: 1, tapStep: (-skip * dilation) / stride, skip, offset: padding, phases: stride };
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}
+
+/** The shape of one of the two images of a convolution. */
+export function imageShape(
+  { images, groups, wideChannels, narrowChannels, y, x }: ConvGeometry,
+  side: "wide" | "narrow",
+): Shape {
+  return [images, groups * (side === "wide" ? wideChannels : narrowChannels), y[side], x[side]];
+}
+
+/** Floating-point operations of a convolution, the same in every form. */
+function convWork({ images, groups, wideChannels, narrowChannels, y, x }: ConvGeometry): number {
+  return 2 * images * groups * wideChannels * narrowChannels * y.narrow * x.narrow * y.kernel * x.kernel;
+}
+
+/** A tile of channels: few of them (one in depthwise convolutions) get a tile of their own size. */
+function channelTile(channels: number): number {
+  return channels <= 1 ? 1 : channels <= 4 ? 4 : TILE;
+}
+
+export interface Epilogue extends ActivationOptions {
+  /** One number a channel of the result. */
+  readonly bias?: Tensor;
+}
+
+/** One dispatch in either direction. @throws ValueError for an unknown activation */
+export function convolve(
+  op: string,
+  direction: Direction,
+  source: Tensor,
+  w: Tensor,
+  geometry: ConvGeometry,
+  { bias, activation, slope = DEFAULT_SLOPE }: Epilogue = {},
+  out?: Tensor,
+): Tensor {
+  if (activation && !(activation in ACTIVATION_CODE)) {
+    const known = Object.keys(ACTIVATION_CODE).join(", ");
+    throw new ValueError(`${op}: activation is "${activation}", and one of ${known} is taken`);
+  }
+  const constants = {
+    TILE_O: channelTile(direction === "toNarrow" ? geometry.narrowChannels : geometry.wideChannels),
+    TILE_P: TILE,
+    WORKGROUP_SIZE,
+    ACTIVATION: activation ? ACTIVATION_CODE[activation] : 0,
+  };
+  return registerTile.run(
+    { x: source, w, bias },
+    { geometry, direction, constants, slope },
+    { out: { y: out } },
+  ).y;
+}
+
+interface WeightGradCall {
+  readonly geometry: ConvGeometry;
+  readonly constants: Constants;
+  readonly chunks: Chunks;
+}
+
+const weightGradParts = defineKernel<WeightGradCall>({
+  name: "conv2d_weight_grad_register_tile",
+  wgsl: weightGradWgsl,
+  bindings: { x: "read", dy: "read", parts: "write" },
+  constants: (_shapes, { constants }) => constants,
+  shape: (_inputs, { geometry, chunks }) => {
+    const weight = weightShape(geometry);
+    return { parts: chunks.count === 1 ? weight : [chunks.count, ...weight] };
+  },
+  uniforms: (_shapes, { geometry, constants, chunks }) => {
+    const { images, groups, wideChannels, narrowChannels, y, x } = geometry;
+    const [tiles_o, tiles_k] = weightTiles(geometry, constants);
+    return {
+      images,
+      groups,
+      inputs: wideChannels,
+      outputs: narrowChannels,
+      height: y.wide,
+      width: x.wide,
+      rows: y.narrow,
+      columns: x.narrow,
+      kernel_height: y.kernel,
+      kernel_width: x.kernel,
+      stride_y: y.stride,
+      stride_x: x.stride,
+      dilation_y: y.dilation,
+      dilation_x: x.dilation,
+      padding_y: y.padding,
+      padding_x: x.padding,
+      segment: chunks.segment,
+      segments_a_row: chunks.segmentsARow,
+      chunk_segments: chunks.segments,
+      chunks: chunks.count,
+      tiles_o,
+      tiles_k,
+    };
+  },
+  grid: (_shapes, limits, { geometry, constants, chunks }) => {
+    const [tilesO, tilesK] = weightTiles(geometry, constants);
+    return gridFor(tilesO * tilesK * geometry.groups * chunks.count, WORKGROUP_SIZE, limits);
+  },
+  work: (_shapes, { geometry }) => convWork(geometry),
+});
+
+function weightShape({ groups, wideChannels, narrowChannels, y, x }: ConvGeometry): Shape {
+  return [groups * narrowChannels, wideChannels, y.kernel, x.kernel];
+}
+
+function weightTiles(
+  { wideChannels, narrowChannels, y, x }: ConvGeometry,
+  constants: Constants,
+): [number, number] {
+  const weights = wideChannels * y.kernel * x.kernel;
+  return [Math.ceil(narrowChannels / (constants.TILE_O as number)), Math.ceil(weights / TILE)];
+}
+
+/** How the positions of a weight gradient are cut up. */
+interface Chunks {
+  readonly count: number;
+  /** Segments of rows a chunk. */
+  readonly segments: number;
+  /** Columns a segment. */
+  readonly segment: number;
+  readonly segmentsARow: number;
+}
+
+/** Enough invocations to fill a large GPU. */
+const WANTED_INVOCATIONS = 8192;
+/** Fewer positions a chunk do not pay for its set-up; more of them cost precision, sums being made in order. */
+const POSITIONS_A_CHUNK = { least: 128, most: 2048 };
+const LONGEST_SEGMENT = 256;
+const MOST_PART_BYTES = 64 * 2 ** 20;
+
+/** Depends on the shapes alone, so that every adapter adds in the same order. */
+function weightGradChunks(geometry: ConvGeometry, constants: Constants): Chunks {
+  const { images, groups, y, x } = geometry;
+  const [tilesO, tilesK] = weightTiles(geometry, constants);
+  const segmentsARow = Math.ceil(x.narrow / LONGEST_SEGMENT);
+  const segment = Math.ceil(x.narrow / segmentsARow);
+  const positions = images * y.narrow * x.narrow;
+  const { least, most } = POSITIONS_A_CHUNK;
+  const wanted = Math.min(
+    Math.ceil(WANTED_INVOCATIONS / (tilesO * tilesK * groups)),
+    Math.ceil(positions / least),
+  );
+  const affordable = Math.floor(MOST_PART_BYTES / (4 * sizeOf(weightShape(geometry))));
+  const count = Math.min(Math.max(wanted, Math.ceil(positions / most)), Math.max(affordable, 1));
+  const segments = Math.max(Math.ceil((images * y.narrow * segmentsARow) / count), 1);
+  return {
+    count: Math.max(Math.ceil((images * y.narrow * segmentsARow) / segments), 1),
+    segments,
+    segment,
+    segmentsARow,
+  };
+}
+
+/** dw from the wide image and the narrow one. */
+export function weightGrad(wide: Tensor, narrow: Tensor, geometry: ConvGeometry, out?: Tensor): Tensor {
+  const constants = { TILE_O: channelTile(geometry.narrowChannels), TILE_K: TILE, WORKGROUP_SIZE };
+  const chunks = weightGradChunks(geometry, constants);
+  const target = chunks.count === 1 ? out : undefined;
+  const { parts } = weightGradParts.run(
+    { x: wide, dy: narrow },
+    { geometry, constants, chunks },
+    { out: { parts: target } },
+  );
+  return chunks.count === 1 ? parts : sumAndRelease(parts, weightShape(geometry), out);
+}
+
+const biasGradParts = defineKernel<{ chunkSize: number; chunks: number }>({
+  name: "conv2d_bias_grad",
+  wgsl: biasGradWgsl,
+  bindings: { dy: "read", parts: "write" },
+  shape: ({ dy }, { chunks }) => ({ parts: [chunks, dy[1]] }),
+  uniforms: ({ dy }, { chunkSize, chunks }) => ({
+    images: dy[0],
+    channels: dy[1],
+    plane: dy[2] * dy[3],
+    chunk_size: chunkSize,
+    chunks,
+  }),
+  grid: ({ parts }, limits) => gridFor(sizeOf(parts), 64, limits),
+  work: ({ dy }) => 2 * sizeOf(dy),
+});
+
+const BIAS_CHUNK = 512;
+
+/** dbias from dy [n, channels, h, w]. */
+export function biasGrad(dy: Tensor, out?: Tensor): Tensor {
+  const [images, channels, height, width] = dy.shape;
+  const chunks = Math.max(Math.ceil((images * height * width) / BIAS_CHUNK), 1);
+  const { parts } = biasGradParts.run({ dy }, { chunkSize: BIAS_CHUNK, chunks });
+  return sumAndRelease(parts, [channels], out);
+}
+
+const sumParts = defineKernel<{ shape: Shape }>({
+  name: "conv2d_sum_parts",
+  wgsl: sumPartsWgsl,
+  bindings: { parts: "read", y: "write" },
+  shape: (_inputs, { shape }) => ({ y: shape }),
+  uniforms: ({ parts }, { shape }) => ({ chunks: parts[0], size: sizeOf(shape) }),
+  grid: ({ y }, limits) => gridFor(sizeOf(y), 64, limits),
+  work: ({ parts }) => 2 * sizeOf(parts),
+});
+
+function sumAndRelease(parts: Tensor, shape: Shape, out?: Tensor): Tensor {
+  try {
+    return sumParts.run({ parts }, { shape }, { out: { y: out } }).y;
+  } finally {
+    parts.dispose();
+  }
+}
