@@ -7,14 +7,15 @@ type Callback = uvu.Callback;
 /** No test takes so long; one that does waits for something that will not come. */
 const testTimeoutMs = 180_000;
 
-/** What happened to the suites of the file that is being run. */
+/** What happened to a suite. */
 export interface SuiteLog {
   name: string;
-  ran: boolean;
   failures: string[];
 }
 
-export const suiteLogs: SuiteLog[] = [];
+/** The suites of the file that is being run, and those of them whose `.run()` was called, in that order. */
+export const madeSuites: SuiteLog[] = [];
+export const startedSuites: SuiteLog[] = [];
 
 let onTestStart: (suite: string, test: string) => void = () => {};
 
@@ -23,13 +24,34 @@ export function setTestStartListener(listener: typeof onTestStart): void {
   onTestStart = listener;
 }
 
+/** Forgets the suites of the file before. */
+export function forgetSuites(): void {
+  madeSuites.length = 0;
+  startedSuites.length = 0;
+}
+
 export function suite(name: string) {
   if (!name) throw new Error("a suite needs a name");
-  const log: SuiteLog = { name, ran: false, failures: [] };
-  suiteLogs.push(log);
-  const inner = uvu.suite(name);
+  const made = guardedSuite(name, uvu.suite(name));
+  logOf(name);
+  return made;
+}
 
+/** uvu's suite without a name, one a file. */
+export const test = guardedSuite("tests", uvu.test);
+
+/** The log of a suite of this file; begun by the first call, since `test` above serves many files. */
+function logOf(name: string): SuiteLog {
+  const known = madeSuites.find((log) => log.name === name);
+  if (known) return known;
+  const log = { name, failures: [] };
+  madeSuites.push(log);
+  return log;
+}
+
+function guardedSuite(name: string, inner: uvu.Test) {
   const guarded = (what: string, callback: Callback): Callback => {
+    const log = logOf(name);
     return async (context) => {
       try {
         await withTimeout(callback(context), what);
@@ -39,7 +61,7 @@ export function suite(name: string) {
       }
     };
   };
-  const test = (testName: string, callback: Callback) => {
+  const guardedTest = (testName: string, callback: Callback) => {
     const run = guarded(testName, callback);
     inner(testName, (context) => {
       onTestStart(name, testName);
@@ -50,23 +72,20 @@ export function suite(name: string) {
     Object.assign((callback: Callback) => inner[kind](guarded(kind, callback)), {
       each: (callback: Callback) => inner[kind].each(guarded(`${kind} each`, callback)),
     });
-  test.before = hook("before");
-  test.after = hook("after");
-  test.only = (testName: string) => {
-    log.failures.push(`${name} › ${testName}: test.only is for trying things out; it hides the other tests`);
-  };
-  test.skip = (testName = "a test") => {
-    log.failures.push(`${name} › ${testName}: tests are never skipped`);
-  };
-  test.run = () => {
-    log.ran = true;
-    inner.run();
-  };
-  return test;
+  const refused = (testName: string, why: string) =>
+    void logOf(name).failures.push(`${name} › ${testName}: ${why}`);
+  return Object.assign(guardedTest, {
+    before: hook("before"),
+    after: hook("after"),
+    only: (testName: string) =>
+      refused(testName, "test.only is for trying things out; it hides the other tests"),
+    skip: (testName = "a test") => refused(testName, "tests are never skipped"),
+    run: () => {
+      startedSuites.push(logOf(name));
+      inner.run();
+    },
+  });
 }
-
-export const test = suite("tests");
-suiteLogs.length = 0;
 
 async function withTimeout(running: unknown, what: string): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;

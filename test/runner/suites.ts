@@ -1,7 +1,14 @@
 // Runs the bundled suites inside a host, one after the other, and reports each.
 import { disposeSharedGpu } from "../helpers/gpu.js";
 import type { SuiteEvent, SuiteResult } from "./events.js";
-import { describe, setTestStartListener, suiteLogs } from "./suite.js";
+import {
+  describe,
+  forgetSuites,
+  madeSuites,
+  type SuiteLog,
+  setTestStartListener,
+  startedSuites,
+} from "./suite.js";
 
 /** A test file, and what loads it. */
 export type TestFile = readonly [file: string, load: () => Promise<unknown>];
@@ -25,7 +32,7 @@ export async function runFiles(
 }
 
 async function runFile(file: string, load: () => Promise<unknown>): Promise<SuiteResult[]> {
-  suiteLogs.length = 0;
+  forgetSuites();
   const queue: (UvuRun | string | null)[] = [];
   uvuGlobals.UVU_QUEUE.splice(0, Number.POSITIVE_INFINITY, queue);
   try {
@@ -33,18 +40,18 @@ async function runFile(file: string, load: () => Promise<unknown>): Promise<Suit
   } catch (error) {
     return [failedFile(file, `could not be loaded\n${describe(error)}`)];
   }
-  if (suiteLogs.length === 0) return [failedFile(file, "has no suite")];
+  if (madeSuites.length === 0) return [failedFile(file, "has no suite")];
   const results: SuiteResult[] = [];
   const runs = queue.filter((run): run is UvuRun => typeof run === "function");
-  const ran = suiteLogs.filter((log) => log.ran);
-  for (const [index, log] of ran.entries()) results.push(await runSuite(file, runs[index], log));
-  for (const { name, ran } of suiteLogs) {
-    if (!ran) results.push(failedFile(file, "its `.run()` is missing, so none of its tests ran", name));
+  for (const [index, log] of startedSuites.entries()) results.push(await runSuite(file, runs[index], log));
+  for (const log of madeSuites) {
+    if (startedSuites.includes(log)) continue;
+    results.push(failedFile(file, "its `.run()` is missing, so none of its tests ran", log.name));
   }
   return results;
 }
 
-async function runSuite(file: string, run: UvuRun, log: (typeof suiteLogs)[number]): Promise<SuiteResult> {
+async function runSuite(file: string, run: UvuRun, log: SuiteLog): Promise<SuiteResult> {
   const start = performance.now();
   const [, passed, , total] = await run();
   const milliseconds = performance.now() - start;
