@@ -103,7 +103,8 @@ async function withTimeout(running: unknown, what: string): Promise<void> {
 /** The error with its stack, and what was expected and what came. */
 export function describe(error: unknown): string {
   if (!(error instanceof Error)) return `thrown: ${String(error)}`;
-  const { name, message, stack = "", details = "" } = error as Error & { details?: string };
+  const { name, message, stack = "", details } = error as Error & { details?: unknown };
+  const comparison = typeof details === "string" ? details.split("\n") : [];
   const frames = stack.split("\n").filter((line) => /^\s+at /.test(line));
-  return [`${name}: ${message}`, ...details.split("\n"), ...frames].filter((line) => line.trim()).join("\n");
+  return [`${name}: ${message}`, ...comparison, ...frames].filter((line) => line.trim()).join("\n");
 }
