@@ -7,6 +7,7 @@ import takeAlongRowsWgsl from "../../shaders/take_along_rows.wgsl";
 import { ShapeError, ValueError } from "../gpu/errors.js";
 import { defineKernel, type Shape, sizeOf } from "../gpu/kernel.js";
 import { clear, type Tensor, zeros } from "../tensor.js";
+import { refuseShared } from "./aliasing.js";
 import { orderOfRows } from "./radix_sort.js";
 import { strideGrid } from "./stride_grid.js";
 import { fromWords, withWords } from "./words.js";
@@ -136,6 +137,7 @@ export function topKGrad(
         `inputShape [${inputShape}] in the last dimension only${out ? `, and out [${out.shape}] that of inputShape` : ""}`,
     );
   }
+  refuseShared("topKGrad", out, { dvalues, indices });
   return dvalues.gpu.scope(() => {
     const dx = out ? clear(out) : zeros(dvalues.gpu, inputShape);
     putAlongRows.run({ dy: dvalues, indices, dx }, undefined);
@@ -171,8 +173,6 @@ function order(
 ): Tensor {
   if (x.rank === 0)
     throw new ShapeError(`${op}: x is a scalar, and at least one dimension is taken; reshape it to [1]`);
-  // Later steps read x again, so that no kernel sees the two together.
-  if (out && out.storage === x.storage)
-    throw new ShapeError(`${op}: out shares its buffer with x; give another tensor as out`);
+  refuseShared(op, out, { x });
   return orderOfRows(x, { descending, keep, out });
 }

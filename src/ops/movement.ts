@@ -1,0 +1,6 @@
+/** Ops that move elements and compute nothing: bit by bit, for f32 and u32 alike. Their gradients move them back. */
+export type { MovementGradOptions, MovementOptions } from "./boxes.js";
+export { concat, concatGrad } from "./concat.js";
+export { gatherRows, gatherRowsGrad } from "./gather.js";
+export { type PadOptions, pad, padGrad, slice, sliceGrad } from "./slice.js";
+export { transpose, transposeGrad } from "./transpose.js";
