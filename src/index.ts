@@ -4,5 +4,27 @@ export { Gpu, type GpuInfo, type HostAdapter, type OpenGpuOptions } from "./gpu/
 export { defineKernel, gridFor, Kernel, type KernelRecord, sizeOf } from "./gpu/kernel.js";
 export type { KernelTime, Profile } from "./gpu/profiler.js";
 export { Program } from "./gpu/program.js";
+export * from "./ops/activation.js";
+export { broadcastShape } from "./ops/broadcast.js";
+export { clipGradientNorm, clipGradientValue } from "./ops/clip.js";
+export * from "./ops/elementwise.js";
+export * from "./ops/image.js";
+export * from "./ops/loss.js";
 export { matmul, type MatmulOptions } from "./ops/matmul.js";
+export * from "./ops/movement.js";
+export * from "./ops/norm.js";
+export {
+  type AdamOptions,
+  type AdamState,
+  adam,
+  adamW,
+  type SgdOptions,
+  sgd,
+} from "./ops/optimizer.js";
+export * from "./ops/random.js";
+export * from "./ops/reduce.js";
+export { advanceSchedule, type Schedule, scheduleRate } from "./ops/schedule.js";
+export * from "./ops/softmax.js";
+export * from "./ops/sort.js";
+export * from "./optimizer.js";
 export * from "./tensor.js";

@@ -1,0 +1,59 @@
+// Normalizes each channel: batch norm's output, and in evaluation its input gradient.
+//   y = (x - mean[c]) gamma[c] s[c] + beta[c], s = spread, or 1 / √(spread + eps) with FROM_VARIANCE
+// x, y: [images, channels, plane], or [images, channels] seen with lines along the images; gamma, mean, beta, spread:
+// [channels]. Without mean or beta they are 0. An invocation takes CHUNK elements of a line: line l has channel
+// l % channels, `length` elements from l · line_stride, `step` apart.
+
+// @constants
+const HAS_MEAN: bool = true;
+const HAS_BETA: bool = true;
+const FROM_VARIANCE: bool = false;
+// @end
+
+struct Params {
+  lines: u32,
+  length: u32,
+  step: u32,
+  line_stride: u32,
+  channels: u32,
+  chunks: u32,
+  lines_first: u32,
+  eps: f32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> gamma: array<f32>;
+@group(0) @binding(2) var<storage, read> spread: array<f32>;
+@group(0) @binding(3) var<storage, read> mean: array<f32>;
+@group(0) @binding(4) var<storage, read> beta: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(6) var<uniform> params: Params;
+
+const WORKGROUP_SIZE = 64u;
+const CHUNK = 8u;
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let index = id.x + id.y * groups.x * WORKGROUP_SIZE;
+  if (index >= params.lines * params.chunks) { return; }
+  // Neighboring invocations take what stands side by side: chunks of a line, or lines.
+  var line = index / params.chunks;
+  var chunk = index % params.chunks;
+  if (params.lines_first == 1u) {
+    line = index % params.lines;
+    chunk = index / params.lines;
+  }
+  let channel = line % params.channels;
+  var scale = spread[channel];
+  if (FROM_VARIANCE) { scale = 1.0 / sqrt(scale + params.eps); }
+  scale *= gamma[channel];
+  var center = 0.0;
+  var offset = 0.0;
+  if (HAS_MEAN) { center = mean[channel]; }
+  if (HAS_BETA) { offset = beta[channel]; }
+  let end = min((chunk + 1u) * CHUNK, params.length);
+  for (var i = chunk * CHUNK; i < end; i++) {
+    let at = line * params.line_stride + i * params.step;
+    y[at] = fma(x[at] - center, scale, offset);
+  }
+}
