@@ -6,3 +6,4 @@ export { fashionClassNames, fashionFromIdx, fashionFromSheets } from "./fashion.
 export type { IdxPair } from "./idx_dataset.js";
 export { datasetFromIdx } from "./idx_dataset.js";
 export { digitsFromJson } from "./mnist.js";
+export { batchesOf, type DeviceBatch, DeviceSet } from "./device_set.js";

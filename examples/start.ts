@@ -1,0 +1,101 @@
+// The main job, `npm start`: neurons that seek the attention of the next layer learn to read digits, with
+// backpropagation beside them from the same start.
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { type Gpu, HandgradError, openGpu } from "handgrad";
+import { neuronsSection } from "./report/neurons_section.js";
+import { writePage } from "./report/page.js";
+import { runNeurons } from "./start/neurons.js";
+import { wholeNumber } from "./start/options.js";
+import { printTable } from "./start/table.js";
+
+const HELP = `npm start -- [options]
+
+Trains a network of attention-seeking neurons on real digits, backpropagation beside it, and writes a report.
+
+  --seed N       seed of the split, the initial weights and the order of the batches (default 1)
+  --epochs N     passes over the 8,000 training digits (default 3)
+  --rule NAME    the rule beside backpropagation: attention (default) or measured (slow: by differences)
+  --adapter NAME hardware, software, swiftshader, lavapipe or part of a name (default: the best there is)
+  --out FOLDER   where report.json and report.html go (default out)
+  --help         this text`;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: "string", default: "1" },
+      epochs: { type: "string", default: "3" },
+      rule: { type: "string", default: "attention" },
+      adapter: { type: "string" },
+      out: { type: "string", default: "out" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    console.log(HELP);
+    return;
+  }
+  const seed = wholeNumber("seed", values.seed, 0);
+  const epochs = wholeNumber("epochs", values.epochs, 1);
+  const start = performance.now();
+  const gpu = await openGpu({ adapter: values.adapter });
+  try {
+    await run(gpu, { seed, epochs, rule: values.rule, out: values.out, start });
+  } finally {
+    gpu.dispose();
+  }
+}
+
+async function run(
+  gpu: Gpu,
+  {
+    seed,
+    epochs,
+    rule,
+    out,
+    start,
+  }: { seed: number; epochs: number; rule: string; out: string; start: number },
+): Promise<void> {
+  console.log(
+    `adapter: ${gpu.info.description || gpu.info.device || gpu.info.vendor} (${gpu.info.kind}, ${gpu.info.driver})\n`,
+  );
+  const neurons = await runNeurons(gpu, { seed, epochs, rule });
+  console.log();
+  printTable(
+    ["rule", "test accuracy", "seconds"],
+    neurons.rules.map((row) => [
+      row.title,
+      `${(100 * row.testAccuracy).toFixed(2)} %`,
+      row.seconds.toFixed(1),
+    ]),
+  );
+  console.log();
+  printTable(
+    ["layer", "largest relative difference", "smallest cosine"],
+    neurons.layers.map((row) => [row.title, row.relativeError.toExponential(1), row.cosine.toFixed(9)]),
+  );
+  const { vendor, architecture, device, description, kind, driver, features } = gpu.info;
+  const seconds = (performance.now() - start) / 1000;
+  const adapter = { vendor, architecture, device, description, kind, driver, features };
+  const json = { adapter, seed, seconds, neurons: neurons.json };
+  await mkdir(out, { recursive: true });
+  await writeFile(join(out, "report.json"), `${JSON.stringify(json, null, 2)}\n`);
+  await writePage(join(out, "report.html"), {
+    adapter,
+    seed,
+    seconds,
+    sections: [await neuronsSection(neurons)],
+  });
+  console.log(
+    `\n${seconds.toFixed(1)} s in all; see ${join(out, "report.html")} and ${join(out, "report.json")}`,
+  );
+}
+
+main().catch((error) => {
+  // What the user can mend comes as a sentence; anything else with its stack.
+  const usage =
+    error instanceof HandgradError || (error as { code?: string }).code?.startsWith("ERR_PARSE_ARGS");
+  console.error(usage ? `${error.message}\n(npm start -- --help lists the options)` : error);
+  process.exitCode = 1;
+});
