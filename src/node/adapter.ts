@@ -47,7 +47,7 @@ export async function findNodeAdapter(
 ): Promise<HostAdapter> {
   const { best, attempts } = await search(wanted, false);
   if (!best) throw new NoAdapterError(explain(wanted, attempts));
-  return { ...best, release() {} };
+  return { ...best, release() {} }; // nothing to release: see `instances`
 }
 
 /**

@@ -5,7 +5,7 @@ import type { Totals } from "./events.js";
 /** The checks before the suites; each counts as one test. */
 const checks: Record<string, string[]> = {
   types: [join("node_modules", "typescript", "bin", "tsc")],
-  lint: [join("node_modules", "@biomejs", "biome", "bin", "biome"), "check"],
+  lint: [join("node_modules", "@biomejs", "biome", "bin", "biome"), "check", "--error-on-warnings"],
   build: ["build.mjs"],
 };
 

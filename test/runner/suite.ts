@@ -38,7 +38,7 @@ export function suite(name: string) {
 }
 
 /** uvu's suite without a name, one a file. */
-export const test = guardedSuite("tests", uvu.test);
+export const test = guardedSuite("", uvu.test);
 
 /** The log of a suite of this file; begun by the first call, since `test` above serves many files. */
 function logOf(name: string): SuiteLog {
@@ -56,7 +56,7 @@ function guardedSuite(name: string, inner: uvu.Test) {
       try {
         await withTimeout(callback(context), what);
       } catch (error) {
-        log.failures.push(`${name} › ${what}\n${describe(error)}`);
+        log.failures.push(`${title(name, what)}\n${describe(error)}`);
         throw error;
       }
     };
@@ -72,8 +72,9 @@ function guardedSuite(name: string, inner: uvu.Test) {
     Object.assign((callback: Callback) => inner[kind](guarded(kind, callback)), {
       each: (callback: Callback) => inner[kind].each(guarded(`${kind} each`, callback)),
     });
-  const refused = (testName: string, why: string) =>
-    void logOf(name).failures.push(`${name} › ${testName}: ${why}`);
+  const refused = (testName: string, why: string) => {
+    logOf(name).failures.push(`${title(name, testName)}: ${why}`);
+  };
   return Object.assign(guardedTest, {
     before: hook("before"),
     after: hook("after"),
@@ -85,6 +86,11 @@ function guardedSuite(name: string, inner: uvu.Test) {
       inner.run();
     },
   });
+}
+
+/** The nameless suite's tests go by their own names. */
+function title(suiteName: string, testName: string): string {
+  return suiteName ? `${suiteName} › ${testName}` : testName;
 }
 
 async function withTimeout(running: unknown, what: string): Promise<void> {

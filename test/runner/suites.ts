@@ -55,7 +55,8 @@ async function runSuite(file: string, run: UvuRun, log: SuiteLog): Promise<Suite
   const start = performance.now();
   const [, passed, , total] = await run();
   const milliseconds = performance.now() - start;
-  const { name: suite, failures } = log;
+  const { failures } = log;
+  const suite = log.name || file;
   if (total === 0) failures.push(`${suite}: no tests`);
   // An error in a hook leaves tests behind that neither passed nor failed.
   return { file, suite, passed, failed: Math.max(failures.length, total - passed), milliseconds, failures };
