@@ -1,9 +1,8 @@
 /** Convolution and its gradients; images NCHW, weights OIHW, PyTorch's conventions. */
-import { ShapeError } from "../gpu/errors.js";
 import type { Shape } from "../gpu/kernel.js";
 import type { Tensor } from "../tensor.js";
 import type { ActivationOptions } from "./activation_names.js";
-import { type ConvWindowOptions, convGeometry } from "./conv_geometry.js";
+import { type ConvWindowOptions, checkBias, convGeometry } from "./conv_geometry.js";
 import { biasGrad, convolve, imageShape, weightGrad } from "./conv_kernels.js";
 import { checkOut, checkRank, checkTensors } from "./window.js";
 
@@ -115,12 +114,4 @@ export function conv2dBiasGrad(dy: Tensor, { out }: { readonly out?: Tensor } = 
   checkRank(op, "dy", dy.shape, "batch, channels, height, width");
   checkOut(op, out, [dy.shape[1]], { dy });
   return biasGrad(dy, out);
-}
-
-/** @throws ShapeError */
-export function checkBias(op: string, bias: Tensor | undefined, channels: number): void {
-  if (!bias || (bias.rank === 1 && bias.shape[0] === channels)) return;
-  throw new ShapeError(
-    `${op}: bias has shape [${bias.shape}], and [${channels}], a number a channel of the result, is taken`,
-  );
 }

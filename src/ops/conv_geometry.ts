@@ -6,6 +6,7 @@
  */
 import { ShapeError } from "../gpu/errors.js";
 import type { Shape } from "../gpu/kernel.js";
+import type { Tensor } from "../tensor.js";
 import { checkRank, countOf, type Padding, type Pair, pairOf, sidesOf } from "./window.js";
 
 export interface ConvWindowOptions {
@@ -162,5 +163,13 @@ function lengths(shapes: ConvShapes, index: 2 | 3, window: AxisWindow): { wide: 
     `${op}: ${name} [${shape}] and ${narrowName} [${narrowShape}] do not belong to one ${transposed ? "transposed " : ""}` +
       `convolution with ${weight[0]} [${weight[1]}]: ${what} ${wide} goes with ${computed}, not ${narrow}; check stride, ` +
       `padding${padding} and dilation`,
+  );
+}
+
+/** @throws ShapeError */
+export function checkBias(op: string, bias: Tensor | undefined, channels: number): void {
+  if (!bias || (bias.rank === 1 && bias.shape[0] === channels)) return;
+  throw new ShapeError(
+    `${op}: bias has shape [${bias.shape}], and [${channels}], a number a channel of the result, is taken`,
   );
 }

@@ -4,6 +4,7 @@ import registerTileWgsl from "../../shaders/conv2d_register_tile.wgsl";
 import sumPartsWgsl from "../../shaders/conv2d_sum_parts.wgsl";
 import weightGradWgsl from "../../shaders/conv2d_weight_grad_register_tile.wgsl";
 import { ValueError } from "../gpu/errors.js";
+import type { Gpu } from "../gpu/gpu.js";
 import { defineKernel, gridFor, type Shape, sizeOf } from "../gpu/kernel.js";
 import type { Constants } from "../gpu/wgsl.js";
 import type { Tensor } from "../tensor.js";
@@ -106,9 +107,14 @@ function convWork({ images, groups, wideChannels, narrowChannels, y, x }: ConvGe
   return 2 * images * groups * wideChannels * narrowChannels * y.narrow * x.narrow * y.kernel * x.kernel;
 }
 
-/** A tile of channels: few of them (one in depthwise convolutions) get a tile of their own size. */
-function channelTile(channels: number): number {
-  return channels <= 1 ? 1 : channels <= 4 ? 4 : TILE;
+/**
+ * A tile of channels: few of them (one in depthwise convolutions) get a tile of their own size. SwiftShader pays most
+ * for loads, so that a large tile is worth its longer text; lavapipe would compile it for seconds, and GPUs run out
+ * of registers.
+ */
+function channelTile(channels: number, gpu: Gpu): number {
+  if (channels <= 4) return channels <= 1 ? 1 : 4;
+  return channels > TILE && gpu.info.architecture === "swiftshader" ? 2 * TILE : TILE;
 }
 
 export interface Epilogue extends ActivationOptions {
@@ -131,7 +137,10 @@ export function convolve(
     throw new ValueError(`${op}: activation is "${activation}", and one of ${known} is taken`);
   }
   const constants = {
-    TILE_O: channelTile(direction === "toNarrow" ? geometry.narrowChannels : geometry.wideChannels),
+    TILE_O: channelTile(
+      direction === "toNarrow" ? geometry.narrowChannels : geometry.wideChannels,
+      source.gpu,
+    ),
     TILE_P: TILE,
     WORKGROUP_SIZE,
     ACTIVATION: activation ? ACTIVATION_CODE[activation] : 0,
@@ -160,7 +169,7 @@ const weightGradParts = defineKernel<WeightGradCall>({
   },
   uniforms: (_shapes, { geometry, constants, chunks }) => {
     const { images, groups, wideChannels, narrowChannels, y, x } = geometry;
-    const [tiles_o, tiles_k] = weightTiles(geometry, constants);
+    const [tiles_o, tiles_k] = weightTiles(geometry, constants.TILE_O as number);
     return {
       images,
       groups,
@@ -187,7 +196,7 @@ const weightGradParts = defineKernel<WeightGradCall>({
     };
   },
   grid: (_shapes, limits, { geometry, constants, chunks }) => {
-    const [tilesO, tilesK] = weightTiles(geometry, constants);
+    const [tilesO, tilesK] = weightTiles(geometry, constants.TILE_O as number);
     return gridFor(tilesO * tilesK * geometry.groups * chunks.count, WORKGROUP_SIZE, limits);
   },
   work: (_shapes, { geometry }) => convWork(geometry),
@@ -197,12 +206,9 @@ function weightShape({ groups, wideChannels, narrowChannels, y, x }: ConvGeometr
   return [groups * narrowChannels, wideChannels, y.kernel, x.kernel];
 }
 
-function weightTiles(
-  { wideChannels, narrowChannels, y, x }: ConvGeometry,
-  constants: Constants,
-): [number, number] {
+function weightTiles({ wideChannels, narrowChannels, y, x }: ConvGeometry, tileO: number): [number, number] {
   const weights = wideChannels * y.kernel * x.kernel;
-  return [Math.ceil(narrowChannels / (constants.TILE_O as number)), Math.ceil(weights / TILE)];
+  return [Math.ceil(narrowChannels / tileO), Math.ceil(weights / TILE)];
 }
 
 /** How the positions of a weight gradient are cut up. */
@@ -223,9 +229,9 @@ const LONGEST_SEGMENT = 256;
 const MOST_PART_BYTES = 64 * 2 ** 20;
 
 /** Depends on the shapes alone, so that every adapter adds in the same order. */
-function weightGradChunks(geometry: ConvGeometry, constants: Constants): Chunks {
+function weightGradChunks(geometry: ConvGeometry): Chunks {
   const { images, groups, y, x } = geometry;
-  const [tilesO, tilesK] = weightTiles(geometry, constants);
+  const [tilesO, tilesK] = weightTiles(geometry, TILE);
   const segmentsARow = Math.ceil(x.narrow / LONGEST_SEGMENT);
   const segment = Math.ceil(x.narrow / segmentsARow);
   const positions = images * y.narrow * x.narrow;
@@ -247,8 +253,8 @@ function weightGradChunks(geometry: ConvGeometry, constants: Constants): Chunks 
 
 /** dw from the wide image and the narrow one. */
 export function weightGrad(wide: Tensor, narrow: Tensor, geometry: ConvGeometry, out?: Tensor): Tensor {
-  const constants = { TILE_O: channelTile(geometry.narrowChannels), TILE_K: TILE, WORKGROUP_SIZE };
-  const chunks = weightGradChunks(geometry, constants);
+  const constants = { TILE_O: channelTile(geometry.narrowChannels, wide.gpu), TILE_K: TILE, WORKGROUP_SIZE };
+  const chunks = weightGradChunks(geometry);
   const target = chunks.count === 1 ? out : undefined;
   const { parts } = weightGradParts.run(
     { x: wide, dy: narrow },

@@ -1,8 +1,8 @@
 /** Transposed convolution and its gradients; images NCHW, weights IOHW, PyTorch's conventions. */
 import type { Shape } from "../gpu/kernel.js";
 import type { Tensor } from "../tensor.js";
-import { checkBias, type Conv2dOptions, type Conv2dWeightGradOptions } from "./conv.js";
-import { type ConvWindowOptions, convGeometry } from "./conv_geometry.js";
+import type { Conv2dOptions, Conv2dWeightGradOptions } from "./conv.js";
+import { type ConvWindowOptions, checkBias, convGeometry } from "./conv_geometry.js";
 import { convolve, imageShape, weightGrad } from "./conv_kernels.js";
 import { checkOut, checkTensors, type Pair } from "./window.js";
 

@@ -1,19 +1,12 @@
 /** Matrix products. The gradients of a product are products themselves: dA = dY Bᵀ, dB = Aᵀ dY. */
-import anyShapeWgsl from "../../shaders/matmul_any_shape.wgsl";
-import registerTileWgsl from "../../shaders/matmul_register_tile.wgsl";
 import { ShapeError } from "../gpu/errors.js";
-import {
-  defineKernel,
-  type Grid,
-  gridFor,
-  type KernelRecord,
-  type Shape,
-  type Shapes,
-  sizeOf,
-} from "../gpu/kernel.js";
-import type { Constants } from "../gpu/wgsl.js";
-import type { Tensor } from "../tensor.js";
-import { ACTIVATION_CODE, type ActivationOptions, DEFAULT_SLOPE } from "./activation_names.js";
+import type { Gpu } from "../gpu/gpu.js";
+import { type Shape, sizeOf } from "../gpu/kernel.js";
+import type { Trial } from "../gpu/tuner.js";
+import { type Tensor, zeros } from "../tensor.js";
+import { type ActivationOptions, DEFAULT_SLOPE } from "./activation_names.js";
+import { type MatmulCall, type MatmulSizes, runMatmul } from "./matmul_kernels.js";
+import { adapterTraits, type MatmulPlan, matmulPlans } from "./matmul_plan.js";
 
 export interface MatmulOptions extends ActivationOptions {
   /** Use aᵀ (its last two dimensions swapped). */
@@ -23,56 +16,6 @@ export interface MatmulOptions extends ActivationOptions {
   /** [n], added to every row. */
   readonly bias?: Tensor;
   readonly out?: Tensor;
-}
-
-/** Sizes of one call; strides in elements from one matrix of the batch to the next, 0 where it repeats. */
-interface MatmulSizes {
-  readonly m: number;
-  readonly n: number;
-  readonly k: number;
-  readonly batch: number;
-  readonly strideA: number;
-  readonly strideB: number;
-  readonly y: Shape;
-}
-
-interface MatmulCall {
-  readonly sizes: MatmulSizes;
-  readonly constants: Constants;
-  readonly slope: number;
-}
-
-/** What the two kernels share; `vector` is how many elements a load takes. */
-function record(name: string, wgsl: string, vector: number): KernelRecord<MatmulCall> {
-  return {
-    name,
-    wgsl,
-    bindings: { a: "read", b: "read", bias: "optional", y: "write" },
-    constants: (_shapes, { constants }) => constants,
-    shape: (_inputs, { sizes }) => ({ y: sizes.y }),
-    uniforms: (_shapes, { sizes, constants, slope }) => ({
-      ...sizes,
-      y: 0,
-      tiles_m: tiles(sizes, constants)[0],
-      tiles_n: tiles(sizes, constants)[1],
-      stride_a: sizes.strideA / vector,
-      stride_b: sizes.strideB / vector,
-      slope,
-    }),
-    grid: (_shapes: Shapes, limits, { sizes }, constants): Grid => {
-      const [m, n] = tiles(sizes, constants);
-      return gridFor(m * n * sizes.batch, 1, limits);
-    },
-    work: (_shapes, { sizes }) => 2 * sizes.batch * sizes.m * sizes.n * sizes.k,
-  };
-}
-
-const registerTile = defineKernel(record("matmul_register_tile", registerTileWgsl, 4));
-const anyShape = defineKernel(record("matmul_any_shape", anyShapeWgsl, 1));
-
-function tiles({ m, n }: MatmulSizes, constants: Constants): [number, number] {
-  const { TILE_M, TILE_N, GROUP_M, GROUP_N } = constants as Record<string, number>;
-  return [Math.ceil(m / (TILE_M * GROUP_M)), Math.ceil(n / (TILE_N * GROUP_N))];
 }
 
 /**
@@ -85,20 +28,47 @@ function tiles({ m, n }: MatmulSizes, constants: Constants): [number, number] {
  * const y = matmul(x, weights, { bias, activation: "relu" });
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
-  const { transposeA = false, transposeB = false, bias, activation, slope = DEFAULT_SLOPE, out } = options;
+  const { transposeA = false, transposeB = false, bias } = options;
   const sizes = matmulSizes(a.shape, b.shape, transposeA, transposeB, bias?.shape);
-  const { m, n, k } = sizes;
-  const aligned = k % 4 === 0 && n % 4 === 0 && (!transposeA || m % 4 === 0) && k > 0;
-  const constants = {
-    ...(aligned
-      ? { TILE_M: m >= 8 ? 8 : 4, TILE_N: n >= 8 ? 8 : 4, GROUP_M: 4, GROUP_N: 4 }
-      : { TILE_M: 4, TILE_N: 4, GROUP_M: 4, GROUP_N: 8 }),
-    TRANSPOSE_A: transposeA,
-    TRANSPOSE_B: transposeB,
-    ACTIVATION: activation ? ACTIVATION_CODE[activation] : 0,
+  return runMatmul({ a, b, bias, out: options.out }, callOf(sizes, options), pickPlan(a.gpu, sizes));
+}
+
+/** `matmul` with a variant of the caller's choice, for tests and measurements. */
+export function matmulWithPlan(
+  a: Tensor,
+  b: Tensor,
+  options: MatmulOptions,
+  choose: (gpu: Gpu, sizes: MatmulSizes) => MatmulPlan,
+): Tensor {
+  const { transposeA = false, transposeB = false, bias } = options;
+  const sizes = matmulSizes(a.shape, b.shape, transposeA, transposeB, bias?.shape);
+  return runMatmul({ a, b, bias, out: options.out }, callOf(sizes, options), choose(a.gpu, sizes));
+}
+
+function callOf(sizes: MatmulSizes, { activation, slope = DEFAULT_SLOPE }: MatmulOptions): MatmulCall {
+  return { sizes, activation, slope };
+}
+
+function pickPlan(gpu: Gpu, sizes: MatmulSizes): MatmulPlan {
+  const { m, n, k, batch, transposeA, transposeB } = sizes;
+  const key = `matmul ${batch}×${m}×${k}×${n}${transposeA ? " aᵀ" : ""}${transposeB ? " bᵀ" : ""}`;
+  return gpu.tuner.pick(key, () => matmulPlans(adapterTraits(gpu), sizes), (device, plan) => trial(device, sizes, plan));
+}
+
+/** The product on zeros: its time does not depend on the values. */
+function trial(gpu: Gpu, sizes: MatmulSizes, plan: MatmulPlan): Trial {
+  const { m, n, k, batch, strideA, strideB, transposeA, transposeB } = sizes;
+  const a = zeros(gpu, [strideA === 0 ? 1 : batch, ...(transposeA ? [k, m] : [m, k])]);
+  const b = zeros(gpu, [strideB === 0 ? 1 : batch, ...(transposeB ? [n, k] : [k, n])]);
+  const out = zeros(gpu, sizes.y);
+  return {
+    run: () => {
+      runMatmul({ a, b, out }, { sizes, slope: DEFAULT_SLOPE }, plan);
+    },
+    dispose: () => {
+      for (const tensor of [a, b, out]) tensor.dispose();
+    },
   };
-  const kernel = aligned ? registerTile : anyShape;
-  return kernel.run({ a, b, bias }, { sizes, constants, slope }, { out: { y: out } }).y;
 }
 
 /** @throws ShapeError */
@@ -141,6 +111,8 @@ export function matmulSizes(
     batch: sizeOf(batchShape),
     strideA: countA === 1 ? 0 : m * k,
     strideB: countB === 1 ? 0 : k * n,
+    transposeA,
+    transposeB,
     y: [...batchShape, m, n],
   };
 }
