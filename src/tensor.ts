@@ -1,5 +1,5 @@
 /** A tensor: a shape, a dtype and a buffer on a device; row-major. */
-import { Storage } from "./gpu/buffers.js";
+import { STORAGE_USAGE, type Storage } from "./gpu/buffers.js";
 import { DisposedError, ShapeError, ValueError } from "./gpu/errors.js";
 import type { Gpu } from "./gpu/gpu.js";
 import { type DType, type Shape, sizeOf, type View } from "./gpu/kernel.js";
@@ -31,9 +31,9 @@ export class Tensor implements View {
     gpu.track(this);
   }
 
-  /** The storage, undefined once disposed. */
+  /** The storage, undefined once the tensor, or the program that it belongs to, is disposed. */
   get storage(): Storage | undefined {
-    return this.held;
+    return this.held?.released ? undefined : this.held;
   }
 
   /** The WebGPU buffer, for the caller's own pipelines; call `gpu.flush()` before submitting them. */
@@ -46,7 +46,7 @@ export class Tensor implements View {
   }
 
   get disposed(): boolean {
-    return this.held === undefined;
+    return this.storage === undefined;
   }
 
   /** An uninitialized tensor on the same device. */
@@ -56,14 +56,22 @@ export class Tensor implements View {
 
   /**
    * Waits for all that was recorded and returns the values.
-   * @throws the first error of the ops recorded before; DisposedError; DeviceLostError
+   * @throws ProgramError at once inside a scope or program body. Rejects with DisposedError, with DeviceLostError, or
+   *   with the first error of the ops recorded before; what was recorded since the last read-back is then to be
+   *   recorded again, and later ops work.
    */
-  async data(): Promise<Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>> {
+  data(): Promise<Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>> {
+    // Not by a rejection: a body that does not look at the promise would never learn of it.
+    this.gpu.forbidInScope("tensor.data: a read-back", "read after it");
+    return this.readBack();
+  }
+
+  private async readBack(): Promise<Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>> {
     const bytes = await this.gpu.read(this.live("data"), this.byteLength, "tensor.data");
     return this.dtype === "f32" ? new Float32Array(bytes) : new Uint32Array(bytes);
   }
 
-  /** The only value of a tensor of one element. @throws ShapeError for any other size */
+  /** The only value of a tensor of one element. @throws ShapeError for any other size; as `data` does */
   async item(): Promise<number> {
     if (this.size !== 1)
       throw new ShapeError(`tensor.item: takes a tensor of one element, got shape [${this.shape}]`);
@@ -113,12 +121,11 @@ export class Tensor implements View {
   }
 
   private live(method: string): Storage {
-    if (!this.held || this.held.released) {
-      throw new DisposedError(
-        `tensor.${method}: the tensor (or its program) was disposed; keep it until its last use`,
-      );
-    }
-    return this.held;
+    const { storage } = this;
+    if (storage) return storage;
+    throw new DisposedError(
+      `tensor.${method}: the tensor (or its program) was disposed; keep it until its last use`,
+    );
   }
 }
 
@@ -160,6 +167,7 @@ export function tensor(
 /** A tensor whose values are undefined until it is written. */
 export function empty(gpu: Gpu, shape: Shape, { dtype = "f32" }: Pick<TensorOptions, "dtype"> = {}): Tensor {
   checkShape("empty", shape);
+  checkDType("empty", dtype);
   return new Tensor(gpu, Object.freeze([...shape]), dtype, gpu.acquire(4 * sizeOf(shape)));
 }
 
@@ -182,6 +190,7 @@ export function clear(target: Tensor): Tensor {
  */
 export function copy(source: Tensor, { out }: { out?: Tensor } = {}): Tensor {
   if (!source.storage) throw new DisposedError("copy: the source was disposed");
+  if (out && out.gpu !== source.gpu) throw new ShapeError("copy: out lives on another gpu than the source");
   const target = out ?? source.like();
   if (target.size !== source.size || target.dtype !== source.dtype) {
     throw new ShapeError(
@@ -202,8 +211,9 @@ export function copy(source: Tensor, { out }: { out?: Tensor } = {}): Tensor {
 }
 
 /**
- * A tensor over the caller's own buffer (usage STORAGE | COPY_SRC | COPY_DST), which is never pooled or destroyed.
- * @throws ShapeError if the buffer is too small
+ * A tensor over the caller's own buffer, which is never pooled or destroyed. The caller's own commands and the ops on
+ * the tensor are in order if `await gpu.flush()` stands before the former.
+ * @throws ShapeError if the buffer is too small, lacks a usage (STORAGE | COPY_SRC | COPY_DST), or belongs to a tensor
  */
 export function fromBuffer(
   gpu: Gpu,
@@ -211,13 +221,23 @@ export function fromBuffer(
   shape: Shape,
   { dtype = "f32" }: Pick<TensorOptions, "dtype"> = {},
 ): Tensor {
+  gpu.throwIfDisposed();
   checkShape("fromBuffer", shape);
-  if (buffer.size < 4 * sizeOf(shape)) {
+  checkDType("fromBuffer", dtype);
+  const bytes = 4 * sizeOf(shape);
+  if (!(buffer.size >= bytes)) {
     throw new ShapeError(
-      `fromBuffer: the buffer has ${buffer.size} bytes, and shape [${shape}] takes ${4 * sizeOf(shape)}`,
+      `fromBuffer: the buffer has ${buffer.size} bytes, and shape [${shape}] takes ${bytes}`,
     );
   }
-  return new Tensor(gpu, Object.freeze([...shape]), dtype, new Storage(buffer, buffer.size, false));
+  if ((buffer.usage & STORAGE_USAGE) !== STORAGE_USAGE) {
+    throw new ShapeError(
+      "fromBuffer: the buffer must have been made with usage STORAGE | COPY_SRC | COPY_DST, so that kernels, " +
+        "data() and write() can use it",
+    );
+  }
+  gpu.pool.capacityFor(bytes);
+  return new Tensor(gpu, Object.freeze([...shape]), dtype, gpu.pool.adopt(buffer));
 }
 
 function isShape(value: Shape | TensorOptions): value is Shape {
@@ -227,6 +247,11 @@ function isShape(value: Shape | TensorOptions): value is Shape {
 function checkShape(what: string, shape: Shape): void {
   if (shape.every((dimension) => Number.isInteger(dimension) && dimension >= 0)) return;
   throw new ShapeError(`${what}: shape [${shape}] must be whole numbers of at least 0`);
+}
+
+function checkDType(what: string, dtype: DType): void {
+  if (dtype === "f32" || dtype === "u32") return;
+  throw new ShapeError(`${what}: dtype is ${String(dtype)}, and "f32" or "u32" is taken`);
 }
 
 /** Fills in a dimension of -1. */

@@ -3,20 +3,10 @@
  * may serve the next recorded op at once: its earlier readers stand before it in the stream. The two things that
  * would run ahead of the stream, uploads and destruction, look at `lastUse` (see stream.ts).
  */
-import { LimitError, OutOfMemoryError } from "./errors.js";
+import { type Allocator, BufferUsage } from "./allocator.js";
+import { LimitError, ShapeError } from "./errors.js";
 
-/** WebGPU's usage bits; Node has no global `GPUBufferUsage`, and handgrad writes nothing to `globalThis`. */
-export const BufferUsage = {
-  mapRead: 0x0001,
-  mapWrite: 0x0002,
-  copySrc: 0x0004,
-  copyDst: 0x0008,
-  uniform: 0x0040,
-  storage: 0x0080,
-  queryResolve: 0x0200,
-} as const;
-
-const STORAGE_USAGE = BufferUsage.storage | BufferUsage.copySrc | BufferUsage.copyDst;
+export const STORAGE_USAGE = BufferUsage.storage | BufferUsage.copySrc | BufferUsage.copyDst;
 /** Sizes grow by quarters of a power of two: at most 25 % is wasted, and a shape's neighbors share buffers. */
 const MINIMUM_CAPACITY = 256;
 
@@ -42,13 +32,18 @@ export class BufferPool {
   bytesPooled = 0;
   /** How many buffers were ever created: a replayed program must leave it as it is. */
   created = 0;
-  /** Released storages by capacity; they keep `lastUse` for the next holder of their buffer. */
+  /**
+   * Released storages by capacity, the capacity that was released last at the end; they keep `lastUse` for the next
+   * holder of their buffer.
+   */
   private readonly free = new Map<number, Storage[]>();
+  /** A caller's buffers: one storage each, however many tensors are made of it, so that order and aliasing hold. */
+  private readonly adopted = new WeakMap<GPUBuffer, Storage>();
 
   constructor(
-    private readonly device: GPUDevice,
+    private readonly limits: GPUSupportedLimits,
     private readonly capBytes: number,
-    private readonly onError: (error: Error) => void,
+    private readonly allocator: Allocator,
     /** Destroys a buffer once no unsubmitted command refers to it. */
     private readonly destroyLater: (storage: Storage) => void,
   ) {}
@@ -58,56 +53,88 @@ export class BufferPool {
    * @throws LimitError if the adapter has no buffer or binding of that size
    */
   acquire(byteLength: number, owner?: object): Storage {
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.device.limits;
-    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
-    if (byteLength > limit) {
-      throw new LimitError(
-        `a tensor of ${byteLength} bytes is larger than this adapter can bind (${limit} bytes); ` +
-          `split it, for instance into smaller batches`,
-      );
-    }
-    const capacity = Math.min(capacityFor(byteLength), limit);
-    const pooled = this.free.get(capacity)?.pop();
-    if (pooled) this.bytesPooled -= capacity;
+    const capacity = this.capacityFor(byteLength);
+    const pooled = this.take(capacity);
     const storage = new Storage(pooled?.buffer ?? this.create(capacity), capacity, true, owner);
     storage.lastUse = pooled?.lastUse ?? 0;
     this.bytesUsed += capacity;
     return storage;
   }
 
-  private create(capacity: number): GPUBuffer {
-    this.created++;
-    this.device.pushErrorScope("out-of-memory");
-    const buffer = this.device.createBuffer({ size: capacity, usage: STORAGE_USAGE });
-    this.device.popErrorScope().then(
-      (error) => {
-        if (!error) return;
-        this.onError(
-          new OutOfMemoryError(
-            `the device could not allocate ${capacity} bytes (${this.bytesUsed} in use, ${this.bytesPooled} pooled): ` +
-              `${error.message}; dispose of tensors or use smaller batches`,
-          ),
-        );
-      },
-      () => {}, // The device was lost: that is reported by its own path.
-    );
-    return buffer;
+  /** The storage of a caller's buffer. @throws ShapeError for a buffer of the pool; LimitError */
+  adopt(buffer: GPUBuffer): Storage {
+    if (this.allocator.owns(buffer)) {
+      throw new ShapeError(
+        "fromBuffer: the buffer belongs to a tensor of this gpu, which may reuse it; use that tensor's reshape()",
+      );
+    }
+    const known = this.adopted.get(buffer);
+    if (known && !known.released) {
+      known.references++;
+      return known;
+    }
+    const storage = new Storage(buffer, buffer.size, false);
+    storage.lastUse = known?.lastUse ?? 0;
+    this.adopted.set(buffer, storage);
+    return storage;
   }
 
-  /** Gives a storage back; beyond the pool's cap the buffer is destroyed instead. */
+  /** The capacity of the buffer that holds so many bytes. @throws LimitError */
+  capacityFor(byteLength: number): number {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.limits;
+    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    if (!(byteLength <= limit)) {
+      throw new LimitError(
+        `a tensor of ${byteLength} bytes is larger than this adapter can bind (${limit} bytes); ` +
+          `split it, for instance into smaller batches`,
+      );
+    }
+    return Math.min(roundedUp(byteLength), limit);
+  }
+
+  private take(capacity: number): Storage | undefined {
+    const storages = this.free.get(capacity);
+    for (let storage = storages?.pop(); storage; storage = storages?.pop()) {
+      this.bytesPooled -= capacity;
+      if (!this.allocator.hasFailed(storage.buffer)) return storage;
+      this.destroyLater(storage);
+    }
+    return undefined;
+  }
+
+  private create(capacity: number): GPUBuffer {
+    this.created++;
+    return this.allocator.create(capacity, STORAGE_USAGE);
+  }
+
+  /** Gives a storage back. Beyond the pool's cap, buffers of the capacities not released for longest are destroyed. */
   release(storage: Storage): void {
     if (storage.released) return;
     storage.released = true;
     if (!storage.owned) return;
-    this.bytesUsed -= storage.capacity;
-    if (this.bytesPooled + storage.capacity > this.capBytes) {
+    const { capacity } = storage;
+    this.bytesUsed -= capacity;
+    if (capacity > this.capBytes || this.allocator.hasFailed(storage.buffer)) {
       this.destroyLater(storage);
       return;
     }
-    this.bytesPooled += storage.capacity;
-    const storages = this.free.get(storage.capacity);
-    if (storages) storages.push(storage);
-    else this.free.set(storage.capacity, [storage]);
+    const storages = this.free.get(capacity) ?? [];
+    this.free.delete(capacity);
+    this.free.set(capacity, storages);
+    storages.push(storage);
+    this.bytesPooled += capacity;
+    this.evict();
+  }
+
+  private evict(): void {
+    for (const [capacity, storages] of this.free) {
+      while (this.bytesPooled > this.capBytes && storages.length > 0) {
+        this.bytesPooled -= capacity;
+        this.destroyLater(storages.shift() as Storage);
+      }
+      if (this.bytesPooled <= this.capBytes) return;
+      this.free.delete(capacity);
+    }
   }
 
   /** Destroys all pooled buffers. */
@@ -118,8 +145,7 @@ export class BufferPool {
   }
 }
 
-/** The capacity of the buffer that holds so many bytes. */
-export function capacityFor(byteLength: number): number {
+function roundedUp(byteLength: number): number {
   const size = Math.max(byteLength, MINIMUM_CAPACITY);
   const quarter = 2 ** Math.floor(Math.log2(size)) / 4;
   return Math.ceil(size / quarter) * quarter;

@@ -3,12 +3,14 @@
  * handgrad's own ops and users' kernels alike are checked and recorded.
  */
 import type { Storage } from "./buffers.js";
-import { DisposedError, KernelError, LimitError, ShapeError, ValueError } from "./errors.js";
+import { DisposedError, KernelError, LimitError, ShapeError } from "./errors.js";
 import type { Gpu } from "./gpu.js";
 import type { PipelineSource } from "./pipelines.js";
-import type { Bound } from "./stream.js";
-import { type Constants, readInterface, type UniformField, type WgslInterface } from "./wgsl.js";
+import type { Bound } from "./commands.js";
+import { packUniforms, type UniformValue } from "./uniforms.js";
+import { type Constants, readInterface, type StorageBinding, type WgslInterface } from "./wgsl.js";
 
+export type { UniformValue } from "./uniforms.js";
 export type DType = "f32" | "u32";
 export type Shape = readonly number[];
 /** Shapes by binding name; an optional input that was not given is undefined. */
@@ -16,7 +18,6 @@ export type Shapes = Readonly<Record<string, Shape>>;
 export type Grid = readonly [number, number?, number?];
 /** `optional` is a read binding that may be left out: a constant `HAS_<NAME>` in the WGSL then is false. */
 export type BindingMode = "read" | "optional" | "write" | "readWrite";
-export type UniformValue = number | readonly number[];
 
 /** What a kernel needs to know of a tensor. */
 export interface View {
@@ -28,6 +29,7 @@ export interface View {
   readonly storage: Storage | undefined;
   /** A new tensor on the same device. */
   like(shape: Shape, dtype: DType): this;
+  dispose(): void;
 }
 
 /**
@@ -72,11 +74,17 @@ export interface RunOptions<T extends View> {
   readonly out?: Readonly<Record<string, T | undefined>>;
 }
 
+/** A storage binding of the WGSL with the mode that the record gives it. */
+interface Binding extends StorageBinding {
+  readonly mode: BindingMode;
+}
+
 /** A checked record, independent of any device. */
 export class Kernel<Options = undefined> {
   readonly name: string;
   readonly source: PipelineSource;
-  private readonly modes: readonly { name: string; index: number; mode: BindingMode; dtype: DType }[];
+  private readonly bindings: readonly Binding[];
+  private readonly modes: ReadonlyMap<string, BindingMode>;
   private readonly flags: readonly [constant: string, input: string][];
 
   /** @throws KernelError if the record and the WGSL do not agree on the bindings */
@@ -84,8 +92,9 @@ export class Kernel<Options = undefined> {
     this.name = record.name;
     const declared = readInterface(record.name, record.wgsl);
     this.source = { name: record.name, wgsl: record.wgsl, interface: declared };
-    this.modes = matchBindings(record, declared);
-    this.flags = this.modes
+    this.bindings = matchBindings(record, declared);
+    this.modes = new Map(this.bindings.map(({ name, mode }) => [name, mode]));
+    this.flags = this.bindings
       .filter(({ mode, name }) => mode === "optional" && record.wgsl.includes(flagOf(name)))
       .map(({ name }) => [flagOf(name), name]);
   }
@@ -93,43 +102,93 @@ export class Kernel<Options = undefined> {
   /**
    * Checks the inputs and records one dispatch.
    * @param inputs the `read`, `optional` and `readWrite` bindings
+   * @param options what the record's functions take; may be left out where they take none
    * @returns the `write` bindings, new or those given in `out`
    * @throws ShapeError for a wrong shape, dtype or aliasing; DisposedError; LimitError for too large a grid
    */
   run<T extends View>(
+    this: Kernel<undefined>,
+    inputs: Readonly<Record<string, T | undefined>>,
+    options?: undefined,
+    run?: RunOptions<T>,
+  ): Record<string, T>;
+  run<T extends View>(
     inputs: Readonly<Record<string, T | undefined>>,
     options: Options,
+    run?: RunOptions<T>,
+  ): Record<string, T>;
+  run<T extends View>(
+    inputs: Readonly<Record<string, T | undefined>>,
+    given?: Options,
     { out = {} }: RunOptions<T> = {},
   ): Record<string, T> {
-    const template = (Object.values(inputs).find(Boolean) ?? Object.values(out).find(Boolean)) as
-      | T
-      | undefined;
+    const options = given as Options;
+    const template = firstOf(inputs) ?? firstOf(out);
     if (!template)
       throw new ShapeError(`${this.name}: a kernel without inputs needs "out" to know its device`);
     const { gpu } = template;
     gpu.throwIfDisposed();
+    this.checkNames(inputs, out);
     const shapes: Record<string, Shape> = {};
-    for (const { name, mode, dtype } of this.modes) {
-      const view = inputs[name];
+    for (const binding of this.bindings) {
+      const { name, mode } = binding;
       if (mode === "write") continue;
-      if (view) this.checkView(name, view, dtype, gpu);
-      else if (mode !== "optional") throw new ShapeError(`${this.name}: input "${name}" is missing`);
-      if (view) shapes[name] = view.shape;
+      const view = inputs[name];
+      if (view) {
+        this.checkView(name, view, binding, gpu);
+        shapes[name] = view.shape;
+      } else if (mode !== "optional") throw new ShapeError(`${this.name}: input "${name}" is missing`);
     }
     const outputShapes = this.record.shape(shapes, options);
     const outputs: Record<string, T> = {};
-    for (const { name, mode, dtype } of this.modes) {
-      if (mode !== "write") continue;
-      const shape = outputShapes[name];
-      if (!shape)
-        throw new KernelError(`kernel ${this.name}: shape() returned no shape for output "${name}"`);
-      shapes[name] = shape;
-      const given = out[name];
-      if (given) this.checkOutput(name, given, shape, dtype, gpu);
-      outputs[name] = given ?? template.like(shape, dtype);
+    const created: T[] = [];
+    try {
+      for (const binding of this.bindings) {
+        const { name, mode, dtype } = binding;
+        if (mode !== "write") continue;
+        const shape = outputShapes[name];
+        if (!shape)
+          throw new KernelError(`kernel ${this.name}: shape() returned no shape for output "${name}"`);
+        shapes[name] = shape;
+        const given = out[name];
+        if (given) this.checkOutput(name, given, shape, binding, gpu);
+        outputs[name] = given ?? template.like(shape, dtype);
+        if (given) continue;
+        created.push(outputs[name]);
+        this.checkWidth(name, outputs[name], binding);
+      }
+      this.enqueue(gpu, inputs, outputs, shapes, options);
+    } catch (error) {
+      for (const output of created) output.dispose();
+      throw error;
     }
-    this.enqueue(gpu, inputs, outputs, shapes, options);
     return outputs;
+  }
+
+  /** A misspelled optional input or output would else be left out in silence. */
+  private checkNames(
+    inputs: Readonly<Record<string, View | undefined>>,
+    out: Readonly<Record<string, View | undefined>>,
+  ): void {
+    for (const name in inputs) {
+      if (inputs[name] && (this.modes.get(name) ?? "write") === "write") {
+        throw new ShapeError(
+          `${this.name}: "${name}" is not an input; the inputs are ${this.namesOf((mode) => mode !== "write")}`,
+        );
+      }
+    }
+    for (const name in out) {
+      if (out[name] && this.modes.get(name) !== "write") {
+        throw new ShapeError(
+          `${this.name}: out "${name}" is not an output; the outputs are ${this.namesOf((mode) => mode === "write")}`,
+        );
+      }
+    }
+  }
+
+  private namesOf(taken: (mode: BindingMode) => boolean): string {
+    const names = this.bindings.filter(({ mode }) => taken(mode)).map(({ name }) => `"${name}"`);
+    return names.join(", ") || "none";
   }
 
   private enqueue<T extends View>(
@@ -152,17 +211,22 @@ export class Kernel<Options = undefined> {
     }
     const bound: Bound[] = [];
     let elements = 0;
-    for (const { name, index, mode } of this.modes) {
+    for (const { name, index, mode, width } of this.bindings) {
       if (merged && name === merged[0]) continue;
       const view = outputs[name] ?? inputs[name];
       if (mode === "write" || mode === "readWrite") elements += view ? view.byteLength / 4 : 0;
       bound.push({
         storage: view ? (view.storage as Storage) : gpu.placeholder,
         binding: index,
-        byteLength: view ? Math.max(view.byteLength, 4) : gpu.placeholder.capacity,
+        byteLength: view ? Math.max(view.byteLength, 4 * width) : gpu.placeholder.capacity,
       });
     }
     const [x, y = 1, z = 1] = record.grid(shapes, gpu.limits, options, constants);
+    if (![x, y, z].every((groups) => Number.isInteger(groups) && groups >= 0)) {
+      throw new KernelError(
+        `kernel ${this.name}: grid() returned ${x} × ${y} × ${z}, and whole numbers of workgroups are taken`,
+      );
+    }
     const most = gpu.limits.maxComputeWorkgroupsPerDimension;
     if (!(x <= most && y <= most && z <= most)) {
       throw new LimitError(
@@ -183,11 +247,14 @@ export class Kernel<Options = undefined> {
         work: record.work?.(shapes, options) ?? 4 * elements,
       });
     }
-    if (gpu.debug) for (const name in outputs) gpu.scanForNonFinite(this.name, name, outputs[name]);
+    if (!gpu.debug) return;
+    const written = { ...outputs, ...this.readWriteInputs(inputs) };
+    for (const name in written) gpu.scanForNonFinite(this.name, name, written[name]);
   }
 
-  private checkView(name: string, view: View, dtype: DType, gpu: Gpu): void {
-    if (!view.storage || view.storage.released)
+  private checkView(name: string, view: View, binding: Binding, gpu: Gpu): void {
+    const { dtype } = binding;
+    if (!view.storage)
       throw new DisposedError(`${this.name}: "${name}" was disposed; keep it until its last use`);
     if (view.gpu !== gpu)
       throw new ShapeError(`${this.name}: "${name}" lives on another gpu than the other inputs`);
@@ -196,10 +263,21 @@ export class Kernel<Options = undefined> {
         `${this.name}: "${name}" is ${view.dtype}, and ${dtype} is taken; make it with { dtype: "${dtype}" }`,
       );
     }
+    this.checkWidth(name, view, binding);
   }
 
-  private checkOutput(name: string, view: View, shape: Shape, dtype: DType, gpu: Gpu): void {
-    this.checkView(`out.${name}`, view, dtype, gpu);
+  /** A binding of vectors does not see the values behind the last whole vector. */
+  private checkWidth(name: string, view: View, { width }: Binding): void {
+    const size = view.byteLength / 4;
+    if (size % width === 0) return;
+    throw new ShapeError(
+      `${this.name}: "${name}" has ${size} values, and the kernel reads or writes them in vectors of ${width}; ` +
+        `take a multiple of ${width}`,
+    );
+  }
+
+  private checkOutput(name: string, view: View, shape: Shape, binding: Binding, gpu: Gpu): void {
+    this.checkView(`out.${name}`, view, binding, gpu);
     if (view.shape.length === shape.length && view.shape.every((size, axis) => size === shape[axis])) return;
     throw new ShapeError(
       `${this.name}: out "${name}" has shape [${view.shape}], and the result has [${shape}]`,
@@ -217,7 +295,8 @@ export class Kernel<Options = undefined> {
       for (const other of [...Object.keys(inputs), ...Object.keys(outputs)]) {
         const view = outputs[other] ?? inputs[other];
         if (other === written || !view || view.storage !== target?.storage) continue;
-        if (this.record.inPlace?.[written] === other && !pair) pair = [other, written];
+        const declared = this.record.inPlace?.[written] === other && view.byteLength === target?.byteLength;
+        if (declared && !pair) pair = [other, written];
         else {
           throw new ShapeError(
             `${this.name}: "${written}" is written and shares its buffer with "${other}", which this kernel does not ` +
@@ -229,9 +308,11 @@ export class Kernel<Options = undefined> {
     return pair;
   }
 
-  private readWriteInputs(inputs: Readonly<Record<string, View | undefined>>): Record<string, View> {
-    const result: Record<string, View> = {};
-    for (const { name, mode } of this.modes) {
+  private readWriteInputs<T extends View>(
+    inputs: Readonly<Record<string, T | undefined>>,
+  ): Record<string, T> {
+    const result: Record<string, T> = {};
+    for (const { name, mode } of this.bindings) {
       const view = inputs[name];
       if (mode === "readWrite" && view) result[name] = view;
     }
@@ -268,7 +349,11 @@ function flagOf(name: string): string {
   return `HAS_${name.replace(/([A-Z])/g, "_$1").toUpperCase()}`;
 }
 
-function matchBindings<O>(record: KernelRecord<O>, declared: WgslInterface) {
+function firstOf<T>(views: Readonly<Record<string, T | undefined>>): T | undefined {
+  return Object.values(views).find(Boolean);
+}
+
+function matchBindings<O>(record: KernelRecord<O>, declared: WgslInterface): Binding[] {
   const names = Object.keys(record.bindings);
   const found = declared.storage.map(({ name }) => name);
   if (names.join() !== found.join()) {
@@ -277,7 +362,8 @@ function matchBindings<O>(record: KernelRecord<O>, declared: WgslInterface) {
         `[${found.join(", ")}] in @group(0); give them the same names in the same order`,
     );
   }
-  return declared.storage.map(({ name, index, writable, dtype }) => {
+  return declared.storage.map((binding) => {
+    const { name, writable } = binding;
     const mode = record.bindings[name];
     if (writable !== (mode === "write" || mode === "readWrite")) {
       throw new KernelError(
@@ -285,34 +371,6 @@ function matchBindings<O>(record: KernelRecord<O>, declared: WgslInterface) {
           `"${writable ? "read_write" : "read"}" in the WGSL`,
       );
     }
-    return { name, index, mode, dtype };
+    return { ...binding, mode };
   });
-}
-
-const words = new DataView(new ArrayBuffer(4));
-
-function packUniforms(
-  name: string,
-  layout: { readonly fields: readonly UniformField[]; readonly byteLength: number },
-  values: Readonly<Record<string, UniformValue>>,
-): Uint32Array {
-  const packed = new Uint32Array(layout.byteLength / 4);
-  for (const field of layout.fields) {
-    const value = values[field.name];
-    const start = field.offset / 4;
-    if (field.type === "vec4u") {
-      if (typeof value !== "object")
-        throw new KernelError(`kernel ${name}: uniform "${field.name}" takes four numbers`);
-      for (let i = 0; i < 4; i++) packed[start + i] = value[i] ?? 0;
-    } else {
-      if (typeof value !== "number" || Number.isNaN(value)) {
-        throw new ValueError(`${name}: uniform "${field.name}" got ${String(value)}, and a number is taken`);
-      }
-      if (field.type === "f32") {
-        words.setFloat32(0, value, true);
-        packed[start] = words.getUint32(0, true);
-      } else packed[start] = value;
-    }
-  }
-  return packed;
 }

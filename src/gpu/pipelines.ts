@@ -2,7 +2,7 @@
  * Compiled kernels. Compilation is asynchronous and shared while in flight; one that fails is forgotten, so that
  * a later call tries again. The key holds what the pipeline depends on: source, constants and binding modes.
  */
-import { KernelError } from "./errors.js";
+import { KernelError, LimitError } from "./errors.js";
 import { type Constants, mergeBinding, specializeWgsl, type WgslInterface } from "./wgsl.js";
 
 const COMPUTE_STAGE = 4;
@@ -22,10 +22,16 @@ export interface PipelineSource {
   readonly interface: WgslInterface;
 }
 
+/** Pipelines of one source text by constants and merged bindings. */
+type Variants = Map<string, Pipeline>;
+
 export class PipelineCache {
   /** How many look-ups were made: a replayed program makes none. */
   lookups = 0;
-  private readonly bySource = new Map<PipelineSource, Map<string, Pipeline>>();
+  /** Finds the variants without hashing a source text for each dispatch. */
+  private readonly bySource = new WeakMap<PipelineSource, Variants>();
+  /** Kernels made again from the same text share their pipelines. */
+  private readonly byText = new Map<string, Variants>();
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
 
   constructor(private readonly device: GPUDevice) {}
@@ -33,8 +39,7 @@ export class PipelineCache {
   /** The pipeline of a source with these constants; `merged` names [input, output] of an in-place call. */
   get(source: PipelineSource, constants: Constants, merged?: readonly [string, string]): Pipeline {
     this.lookups++;
-    const variants = this.bySource.get(source) ?? new Map<string, Pipeline>();
-    if (variants.size === 0) this.bySource.set(source, variants);
+    const variants = this.variantsOf(source);
     let key = merged ? merged.join("=") : "";
     for (const name in constants) key += `;${name}:${constants[name]}`;
     const known = variants.get(key);
@@ -46,9 +51,19 @@ export class PipelineCache {
     return pipeline;
   }
 
+  private variantsOf(source: PipelineSource): Variants {
+    const known = this.bySource.get(source);
+    if (known) return known;
+    const text = `${source.name}\n${source.wgsl}`;
+    const variants: Variants = this.byText.get(text) ?? new Map();
+    this.byText.set(text, variants);
+    this.bySource.set(source, variants);
+    return variants;
+  }
+
   private compile(source: PipelineSource, text: string, constants: Constants, dropped?: string): Pipeline {
     const { code, lines } = specializeWgsl(source.name, text, constants);
-    const layout = this.layout(source.interface, dropped);
+    const layout = this.layout(source, dropped);
     const pipeline: Pipeline = {
       name: source.name,
       layout,
@@ -78,7 +93,15 @@ export class PipelineCache {
     }
   }
 
-  private layout(declared: WgslInterface, dropped?: string): GPUBindGroupLayout {
+  /** @throws LimitError */
+  private layout({ name, interface: declared }: PipelineSource, dropped?: string): GPUBindGroupLayout {
+    const most = this.device.limits.maxStorageBuffersPerShaderStage;
+    const count = declared.storage.length - (dropped === undefined ? 0 : 1);
+    if (count > most) {
+      throw new LimitError(
+        `kernel ${name}: it binds ${count} tensors, and this adapter takes ${most} in a kernel; split it`,
+      );
+    }
     const entries: GPUBindGroupLayoutEntry[] = declared.storage
       .filter((binding) => binding.name !== dropped)
       .map(({ index, writable }) => ({

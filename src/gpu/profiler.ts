@@ -1,5 +1,5 @@
 /** Time a kernel: a timestamp at both ends of a pass that holds a single dispatch. */
-import { BufferUsage } from "./buffers.js";
+import { BufferUsage } from "./allocator.js";
 
 /** One row of `gpu.profile`. */
 export interface KernelTime {
@@ -50,8 +50,11 @@ export class Profiler {
         const nanoseconds = Math.max(0, Number(ticks[2 * index + 1] - ticks[2 * index]));
         report(name, nanoseconds / 1e6);
       });
-      this.sets[set].destroy();
     }
+  }
+
+  destroy(): void {
+    for (const set of this.sets) set.destroy();
   }
 
   private async resolve(querySet: GPUQuerySet, count: number): Promise<BigUint64Array> {

@@ -3,30 +3,26 @@
  * no pipeline; what changes from run to run is data on the device (inputs by `tensor.write()`, the learning rate,
  * Adam's step count, random counters).
  */
-import { capacityFor, type Storage } from "./buffers.js";
-import { DisposedError, ProgramError } from "./errors.js";
-import type { Gpu } from "./gpu.js";
+import type { Storage } from "./buffers.js";
+import { type PreparedDispatch, type Recorded, storagesOf, type Transfer } from "./commands.js";
+import { DisposedError, KernelError, ProgramError } from "./errors.js";
+import type { Gpu, Trackable } from "./gpu.js";
 import type { Pipeline } from "./pipelines.js";
-import {
-  type Command,
-  createUniformBuffer,
-  type PreparedDispatch,
-  prepare,
-  SLOT_BYTES,
-  type Transfer,
-} from "./stream.js";
+import { createUniformBuffer, packSlots, prepare, SLOT_BYTES } from "./submission.js";
 
 /** The commands and storages of a program while its body runs. */
 export class Recording {
-  readonly commands: Exclude<Command, { kind: "upload" | "replay" }>[] = [];
+  readonly commands: Recorded[] = [];
   readonly storages: Storage[] = [];
+  /** The tensors that the body made and returned. */
+  results: readonly Trackable[] = [];
   private readonly free = new Map<number, Storage[]>();
 
   constructor(private readonly gpu: Gpu) {}
 
   /** A storage that the program keeps; one released earlier in the same body serves again. */
   acquire(byteLength: number): Storage {
-    const reused = this.free.get(capacityFor(byteLength))?.pop();
+    const reused = this.free.get(this.gpu.pool.capacityFor(byteLength))?.pop();
     if (reused) {
       reused.references = 1;
       return reused;
@@ -63,21 +59,12 @@ export class Program<Result = unknown> {
   ) {
     const { commands } = recording;
     const dispatches = commands.filter((command) => command.kind === "dispatch");
-    const withUniforms = dispatches.filter((command) => command.uniforms);
-    if (withUniforms.length > 0) {
-      const words = new Uint32Array((withUniforms.length * SLOT_BYTES) / 4);
-      withUniforms.forEach((command, slot) => {
-        words.set(command.uniforms as Uint32Array, (slot * SLOT_BYTES) / 4);
-      });
-      this.uniformBuffer = createUniformBuffer(gpu.device, withUniforms.length);
-      gpu.device.queue.writeBuffer(this.uniformBuffer, 0, words);
+    const uniforms = packSlots(dispatches);
+    if (uniforms) {
+      this.uniformBuffer = createUniformBuffer(gpu.allocator, dispatches.length);
+      gpu.device.queue.writeBuffer(this.uniformBuffer, 0, uniforms);
     }
-    let slot = 0;
-    this.commands = commands.map((command) =>
-      command.kind === "dispatch"
-        ? prepare(gpu.device, command, this.uniformBuffer, command.uniforms ? SLOT_BYTES * slot++ : 0)
-        : command,
-    );
+    this.commands = this.prepareAll(commands);
     this.compiling = dispatches.map((command) => command.pipeline);
     this.work = dispatches.reduce((sum, command) => sum + command.work, 0);
     const touched = new Set<Storage>();
@@ -85,6 +72,20 @@ export class Program<Result = unknown> {
     this.touched = [...touched];
     this.inputs = this.touched.filter(
       (storage) => storage.owner !== recording && storage !== gpu.placeholder,
+    );
+  }
+
+  private prepareAll(commands: readonly Recorded[]): (PreparedDispatch | Transfer)[] {
+    const { device, errors } = this.gpu;
+    let slot = 0;
+    const prepareOne = (command: Recorded): PreparedDispatch | Transfer => {
+      if (command.kind !== "dispatch") return command;
+      return prepare(device, command, this.uniformBuffer, command.uniforms ? SLOT_BYTES * slot++ : 0);
+    };
+    return errors.guard(
+      "validation",
+      () => commands.map(prepareOne),
+      (message) => new KernelError(`program: the device refused the bindings of a kernel: ${message}`),
     );
   }
 
@@ -96,7 +97,7 @@ export class Program<Result = unknown> {
   /**
    * Replays the recorded commands, in order with everything else.
    * @returns what the body returned; its tensors hold this run's results
-   * @throws ProgramError if a tensor that the body used was disposed, or inside another scope or program body
+   * @throws ProgramError if a tensor that the body used was disposed, or inside a program body
    */
   run(): Result {
     const { gpu } = this;
@@ -118,28 +119,21 @@ export class Program<Result = unknown> {
     return this.result;
   }
 
-  /** Releases the program's temporaries and results. Idempotent. */
+  /** Releases the program's temporaries and results. Idempotent. @throws ProgramError inside a program body */
   dispose(): void {
+    const { gpu, recording } = this;
     if (this.disposed) return;
+    if (gpu.recording)
+      throw new ProgramError("program: dispose() inside another program's body is not taken; call it after");
     this.disposed = true;
-    if (this.uniformBuffer) this.gpu.stream.destroyBufferLater(this.uniformBuffer);
-    for (const storage of this.recording.storages) this.gpu.pool.release(storage);
+    if (this.uniformBuffer) gpu.stream.destroyBufferLater(this.uniformBuffer);
+    gpu.outsideScopes(() => {
+      for (const tensor of recording.results) tensor.dispose();
+    });
+    for (const storage of recording.storages) gpu.pool.release(storage);
   }
 
   [Symbol.dispose](): void {
     this.dispose();
-  }
-}
-
-function storagesOf(command: Exclude<Command, { kind: "upload" | "replay" }>): Storage[] {
-  switch (command.kind) {
-    case "dispatch":
-      return command.bound.map(({ storage }) => storage);
-    case "clear":
-      return [command.storage];
-    case "copy":
-      return [command.source, command.target];
-    case "read":
-      return [command.source];
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The command stream. Ops append commands to a list and encode nothing, since pipelines compile asynchronously;
- * `flush` takes the list, waits for what is still compiling, then encodes in order and submits.
+ * `submit` takes the list, waits for what is still compiling, then encodes in order and hands it to the device.
  *
  * Three rules keep the order true:
  * - every dispatch of a list has its own uniform slot in an arena that is written once, before the list runs;
@@ -8,62 +8,14 @@
  *   unsubmitted command uses its buffer, else it is a command of its own that splits the submit;
  * - buffers are destroyed only when no unsubmitted command uses them.
  */
-import { BufferUsage, type Storage } from "./buffers.js";
-import { type DeviceLostError, HandgradError } from "./errors.js";
-import type { Pipeline } from "./pipelines.js";
+import type { Allocator } from "./allocator.js";
+import type { Storage } from "./buffers.js";
+import { type Command, compilingPipelines, type PreparedDispatch, type Transfer, touch } from "./commands.js";
+import { type HandgradError, KernelError } from "./errors.js";
+import type { ParkedErrors } from "./parked_errors.js";
 import type { Profiler } from "./profiler.js";
+import { createUniformBuffer, packSlots, prepare, SLOT_BYTES, Submission } from "./submission.js";
 
-/** A storage as one binding sees it. */
-export interface Bound {
-  readonly storage: Storage;
-  readonly binding: number;
-  readonly byteLength: number;
-}
-
-export interface Dispatch {
-  readonly kind: "dispatch";
-  readonly pipeline: Pipeline;
-  readonly bound: readonly Bound[];
-  readonly uniformBinding: number;
-  readonly uniforms?: Uint32Array;
-  readonly grid: readonly [number, number, number];
-  /** Estimated floating-point operations (or bytes moved), for splitting submits. */
-  readonly work: number;
-}
-
-/** A dispatch of a program: its bind group lives as long as the program. */
-export interface PreparedDispatch {
-  readonly pipeline: Pipeline;
-  readonly bindGroup: GPUBindGroup;
-  readonly grid: readonly [number, number, number];
-  readonly work: number;
-}
-
-/** What an encoder does outside compute passes. */
-export type Transfer =
-  | { readonly kind: "clear"; readonly storage: Storage; readonly byteLength: number }
-  | { readonly kind: "copy"; readonly source: Storage; readonly target: Storage; readonly byteLength: number }
-  | {
-      readonly kind: "read";
-      readonly source: Storage;
-      readonly target: GPUBuffer;
-      readonly byteLength: number;
-    };
-
-export type Command =
-  | Dispatch
-  | Transfer
-  | { readonly kind: "upload"; readonly storage: Storage; readonly data: ArrayBufferView }
-  | {
-      readonly kind: "replay";
-      readonly commands: readonly (PreparedDispatch | Transfer)[];
-      readonly work: number;
-      /** The pipelines that were not compiled yet when the program was last run; empty from then on. */
-      readonly compiling: readonly Pipeline[];
-    };
-
-/** WebGPU's `minUniformBufferOffsetAlignment` is at most this. */
-const SLOT_BYTES = 256;
 /** Past so many commands the list is submitted, so that the device works while the host records on. */
 const FLUSH_COMMANDS = 256;
 /** A submit of many seconds loses the device on systems with a watchdog; this is the estimate it is split at. */
@@ -73,28 +25,37 @@ const FLUSH_MILLISECONDS = 50;
 /** Submits estimated below this say more about overheads than about the rate. */
 const LEARNING_MILLISECONDS = 10;
 
+/** Told how long one dispatch took. */
+export type Report = (kernel: string, milliseconds: number) => void;
+
+/** A buffer and the last list that uses it. */
+type Doomed = Pick<Storage, "buffer" | "lastUse">;
+
 export class CommandStream {
   private pending: Command[] = [];
   private pendingWork = 0;
   private listSerial = 1;
   private submittedSerial = 0;
+  /** Lists that wait for a pipeline, or for the lists before them, hang on this one after the other. */
   private tail: Promise<void> = Promise.resolve();
-  private running = 0;
+  private waitingLists = 0;
   private inFlight = 0;
+  /** A slot for each command that a list can hold. */
   private arena?: GPUBuffer;
-  private arenaSlots = 0;
-  private doomed: Pick<Storage, "buffer" | "lastUse">[] = [];
-  private parked?: { error: HandgradError; count: number };
-  private lost?: DeviceLostError;
+  private doomed: Doomed[] = [];
+  private lost?: HandgradError;
   /** How many submits were made, and how many dispatches were encoded. */
   submits = 0;
   dispatches = 0;
+  /** Set by `gpu.profile`: takes timestamps around every dispatch. */
   profiler?: Profiler;
-  /** Keeps the list from being submitted, for `runTimed`. */
-  holding = false;
+  /** Set by `gpu.profile` where there are no timestamps: every dispatch is a submit of its own, waited for. */
+  timer?: Report;
 
   constructor(
     private readonly device: GPUDevice,
+    private readonly allocator: Allocator,
+    private readonly errors: ParkedErrors,
     /** Estimated work a millisecond; refined by what submits really take. */
     private workRate: number,
   ) {}
@@ -113,7 +74,7 @@ export class CommandStream {
   upload(storage: Storage, data: ArrayBufferView): void {
     this.throwIfLost();
     if (storage.lastUse <= this.submittedSerial) {
-      this.device.queue.writeBuffer(storage.buffer, 0, data.buffer, data.byteOffset, data.byteLength);
+      this.guard(["an upload"], () => this.write(storage.buffer, data));
     } else {
       const copy = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
       this.push({ kind: "upload", storage, data: copy });
@@ -122,26 +83,29 @@ export class CommandStream {
 
   /** Hands the list over. Errors are parked and thrown by `settle`. */
   submit(): void {
-    if (this.pending.length === 0 || this.holding) return;
+    if (this.pending.length === 0) return;
     const list = this.pending;
     const serial = this.listSerial++;
     this.pending = [];
     this.pendingWork = 0;
-    const compiling = list.flatMap(pipelines).filter((pipeline) => !pipeline.compiled);
-    if (compiling.length === 0 && this.running === 0) {
-      this.encodeSafely(list, serial);
+    const { timer } = this;
+    const compiling = compilingPipelines(list);
+    if (compiling.length === 0 && this.waitingLists === 0 && !timer) {
+      this.encodeSafely(list);
+      this.finishList(serial);
       return;
     }
-    this.running++;
+    this.waitingLists++;
     const compiled = Promise.all(
-      compiling.map((pipeline) => pipeline.ready.catch((error) => this.park(error))),
+      compiling.map((pipeline) => pipeline.ready.catch((error) => this.errors.park(error))),
     );
-    this.tail = this.tail
-      .then(() => compiled)
-      .then(() => {
-        this.encodeSafely(list, serial);
-        this.running--;
-      });
+    this.tail = this.tail.then(async () => {
+      await compiled;
+      if (timer) await this.encodeTimed(list, timer);
+      else this.encodeSafely(list);
+      this.finishList(serial);
+      this.waitingLists--;
+    });
   }
 
   /** Submits, waits until everything recorded is encoded, and throws the first error that was parked. */
@@ -149,28 +113,9 @@ export class CommandStream {
     this.submit();
     await this.tail;
     this.throwIfLost();
-    this.throwParked();
   }
 
-  throwParked(): void {
-    const { parked } = this;
-    this.parked = undefined;
-    if (!parked) return;
-    if (parked.count > 1) parked.error.message += ` (and ${parked.count - 1} more errors after it)`;
-    throw parked.error;
-  }
-
-  /** Keeps the first error for the next `settle`. */
-  park(error: unknown): void {
-    if (this.parked) this.parked.count++;
-    else
-      this.parked = {
-        error: error instanceof HandgradError ? error : new HandgradError(String(error)),
-        count: 1,
-      };
-  }
-
-  markLost(error: DeviceLostError): void {
+  markLost(error: HandgradError): void {
     this.lost ??= error;
     this.pending = [];
   }
@@ -185,8 +130,8 @@ export class CommandStream {
   }
 
   /** Destroys a storage's buffer once no unsubmitted command uses it. */
-  destroyLater(storage: Pick<Storage, "buffer" | "lastUse">): void {
-    if (storage.lastUse <= this.submittedSerial) storage.buffer.destroy();
+  destroyLater(storage: Doomed): void {
+    if (storage.lastUse <= this.submittedSerial) this.allocator.destroy(storage.buffer);
     else this.doomed.push(storage);
   }
 
@@ -195,78 +140,82 @@ export class CommandStream {
     this.destroyLater({ buffer, lastUse: this.pending.length > 0 ? this.listSerial : this.listSerial - 1 });
   }
 
-  /** Destroys what the stream itself holds. */
-  destroy(): void {
-    this.arena?.destroy();
-    for (const storage of this.doomed) storage.buffer.destroy();
-    this.doomed = [];
-  }
-
-  private encodeSafely(list: readonly Command[], serial: number): void {
-    try {
-      if (!this.lost) this.encode(list);
-    } catch (error) {
-      this.park(error);
-    }
+  /** The list of this serial is submitted: buffers that waited for it can go. */
+  private finishList(serial: number): void {
     this.submittedSerial = serial;
-    const kept: typeof this.doomed = [];
-    for (const storage of this.doomed) {
-      if (storage.lastUse <= serial) storage.buffer.destroy();
-      else kept.push(storage);
-    }
-    this.doomed = kept;
+    const done = this.doomed.filter((storage) => storage.lastUse <= serial);
+    if (done.length === 0) return;
+    this.doomed = this.doomed.filter((storage) => storage.lastUse > serial);
+    for (const { buffer } of done) this.allocator.destroy(buffer);
   }
 
-  private encode(list: readonly Command[]): void {
-    const arena = this.writeUniforms(list);
+  private encodeSafely(list: readonly Command[]): void {
+    if (this.lost) return;
     const submission = new Submission(this.device, this.profiler);
-    const limit = this.workRate * SUBMIT_MILLISECONDS;
+    try {
+      this.guard(submission.kernels, () => this.encode(list, submission));
+    } catch (error) {
+      this.errors.park(error);
+    }
+  }
+
+  /** What the device refuses in `body` is parked as an error that names `what` was to be run. */
+  private guard(what: Iterable<string>, body: () => void): void {
+    this.errors.guard("validation", body, (message) => {
+      const names = [...what].join(", ") || "a copy";
+      return new KernelError(
+        `the device refused a submit of ${names}: ${message}; record again what was recorded since the last read-back`,
+      );
+    });
+  }
+
+  private encode(list: readonly Command[], submission: Submission): void {
+    const arena = this.writeUniforms(list);
     let slot = 0;
-    const run = (command: Command): void => {
+    for (const command of list) {
       switch (command.kind) {
         case "dispatch": {
           const offset = command.uniforms ? SLOT_BYTES * slot++ : 0;
           // A kernel that did not compile has parked its error; what depends on it is never read.
-          if (command.pipeline.compiled) {
-            submission.dispatch(prepare(this.device, command, arena, offset));
-            this.dispatches++;
-          }
+          if (command.pipeline.compiled)
+            this.dispatch(submission, prepare(this.device, command, arena, offset));
           break;
         }
         case "replay":
-          for (const inner of command.commands) {
-            if ("kind" in inner) submission.transfer(inner);
-            else if (inner.pipeline.compiled) {
-              submission.dispatch(inner);
-              this.dispatches++;
-              if (submission.work > limit) this.finish(submission);
-            }
-          }
+          for (const inner of command.commands) this.replay(submission, inner);
           break;
         case "upload":
           this.finish(submission);
-          this.device.queue.writeBuffer(
-            command.storage.buffer,
-            0,
-            command.data.buffer,
-            command.data.byteOffset,
-            command.data.byteLength,
-          );
+          this.write(command.storage.buffer, command.data);
           break;
         default:
           submission.transfer(command);
       }
-      if (submission.work > limit) this.finish(submission);
-    };
-    for (const command of list) run(command);
+    }
     this.finish(submission);
+  }
+
+  private replay(submission: Submission, command: PreparedDispatch | Transfer): void {
+    if ("kind" in command) submission.transfer(command);
+    else if (command.pipeline.compiled) this.dispatch(submission, command);
+  }
+
+  private dispatch(submission: Submission, prepared: PreparedDispatch): void {
+    const limit = this.workRate * SUBMIT_MILLISECONDS;
+    if (submission.work > 0 && submission.work + prepared.work > limit) this.finish(submission);
+    submission.dispatch(prepared);
+    this.dispatches++;
+  }
+
+  private write(buffer: GPUBuffer, data: ArrayBufferView): void {
+    this.device.queue.writeBuffer(buffer, 0, data.buffer, data.byteOffset, data.byteLength);
   }
 
   private finish(submission: Submission): void {
     const { work } = submission;
     if (!submission.submit()) return;
     this.submits++;
-    if (work > this.workRate * LEARNING_MILLISECONDS && !this.profiler) this.learnRate(work);
+    if (work > this.workRate * LEARNING_MILLISECONDS && !this.profiler && !this.timer) this.learnRate(work);
   }
 
   /** Large submits that start on an idle queue teach how much work a millisecond holds. */
@@ -281,155 +230,37 @@ export class CommandStream {
     this.device.queue.onSubmittedWorkDone().then(done, done);
   }
 
-  /**
-   * Runs the pending list one command a submit, waiting for each: how `gpu.profile` times kernels on an adapter
-   * without timestamps.
-   */
-  async runTimed(report: (name: string, milliseconds: number) => void): Promise<void> {
-    await this.tail;
-    const list = this.pending;
-    const serial = this.listSerial++;
-    this.pending = [];
-    this.holding = false;
-    await Promise.all(
-      list.flatMap(pipelines).map((pipeline) => pipeline.ready.catch((error) => this.park(error))),
-    );
+  /** Runs a list one dispatch a submit, those of programs too, waiting for each. */
+  private async encodeTimed(list: readonly Command[], report: Report): Promise<void> {
     for (const command of list) {
-      const start = performance.now();
-      this.encodeSafely([command], serial);
-      await this.device.queue.onSubmittedWorkDone();
-      if (command.kind === "dispatch") report(command.pipeline.name, performance.now() - start);
+      const steps: readonly Command[] =
+        command.kind === "replay"
+          ? command.commands.map((inner) => ({ ...command, commands: [inner], compiling: [] }))
+          : [command];
+      for (const step of steps) {
+        const name = kernelOf(step);
+        const start = performance.now();
+        this.encodeSafely([step]);
+        await this.device.queue.onSubmittedWorkDone().catch(() => {}); // a lost device is told by its own promise
+        if (name) report(name, performance.now() - start);
+      }
     }
   }
 
   /** One write for the uniforms of the whole list. */
   private writeUniforms(list: readonly Command[]): GPUBuffer | undefined {
-    let slots = 0;
-    for (const command of list) if (command.kind === "dispatch" && command.uniforms) slots++;
-    if (slots === 0) return this.arena;
-    if (slots > this.arenaSlots) {
-      this.arena?.destroy();
-      this.arenaSlots = Math.max(FLUSH_COMMANDS, slots);
-      this.arena = createUniformBuffer(this.device, this.arenaSlots);
-    }
-    const words = new Uint32Array((slots * SLOT_BYTES) / 4);
-    let slot = 0;
-    for (const command of list) {
-      if (command.kind === "dispatch" && command.uniforms)
-        words.set(command.uniforms, (slot++ * SLOT_BYTES) / 4);
-    }
-    this.device.queue.writeBuffer(this.arena as GPUBuffer, 0, words);
+    const words = packSlots(list.filter((command) => command.kind === "dispatch"));
+    if (!words) return undefined;
+    this.arena ??= createUniformBuffer(this.allocator, FLUSH_COMMANDS);
+    this.write(this.arena, words);
     return this.arena;
   }
 }
 
-/** A command encoder that opens compute passes as dispatches come and closes them for transfers. */
-class Submission {
-  work = 0;
-  private encoder?: GPUCommandEncoder;
-  private pass?: GPUComputePassEncoder;
-  private pipeline?: GPUComputePipeline;
-
-  constructor(
-    private readonly device: GPUDevice,
-    private readonly profiler?: Profiler,
-  ) {}
-
-  dispatch(prepared: PreparedDispatch): void {
-    const compiled = prepared.pipeline.compiled as GPUComputePipeline;
-    if (this.profiler) this.endPass(); // one timed pass a dispatch
-    if (!this.pass) {
-      this.encoder ??= this.device.createCommandEncoder();
-      this.pass = this.encoder.beginComputePass(this.profiler?.passDescriptor(prepared.pipeline.name));
-      this.pipeline = undefined;
-    }
-    if (this.pipeline !== compiled) {
-      this.pass.setPipeline(compiled);
-      this.pipeline = compiled;
-    }
-    this.pass.setBindGroup(0, prepared.bindGroup);
-    this.pass.dispatchWorkgroups(prepared.grid[0], prepared.grid[1], prepared.grid[2]);
-    this.work += prepared.work;
-  }
-
-  transfer(command: Transfer): void {
-    this.endPass();
-    this.encoder ??= this.device.createCommandEncoder();
-    if (command.kind === "clear") this.encoder.clearBuffer(command.storage.buffer, 0, command.byteLength);
-    else {
-      const target = command.kind === "copy" ? command.target.buffer : command.target;
-      this.encoder.copyBufferToBuffer(command.source.buffer, 0, target, 0, command.byteLength);
-    }
-  }
-
-  submit(): boolean {
-    this.endPass();
-    if (!this.encoder) return false;
-    this.device.queue.submit([this.encoder.finish()]);
-    this.encoder = undefined;
-    this.work = 0;
-    return true;
-  }
-
-  private endPass(): void {
-    this.pass?.end();
-    this.pass = undefined;
-  }
-}
-
-export function createUniformBuffer(device: GPUDevice, slots: number): GPUBuffer {
-  return device.createBuffer({ size: slots * SLOT_BYTES, usage: BufferUsage.uniform | BufferUsage.copyDst });
-}
-
-/** Makes the bind group of a dispatch whose uniforms stand at `offset` of `uniformBuffer`. */
-export function prepare(
-  device: GPUDevice,
-  command: Dispatch,
-  uniformBuffer: GPUBuffer | undefined,
-  offset: number,
-): PreparedDispatch {
-  const entries: GPUBindGroupEntry[] = command.bound.map(({ storage, binding, byteLength }) => ({
-    binding,
-    resource: { buffer: storage.buffer, size: byteLength },
-  }));
-  if (command.uniforms) {
-    const size = command.uniforms.byteLength;
-    entries.push({
-      binding: command.uniformBinding,
-      resource: { buffer: uniformBuffer as GPUBuffer, offset, size },
-    });
-  }
-  const bindGroup = device.createBindGroup({
-    layout: command.pipeline.layout,
-    entries,
-    label: command.pipeline.name,
-  });
-  return { pipeline: command.pipeline, bindGroup, grid: command.grid, work: command.work };
-}
-
-export { SLOT_BYTES };
-
-function pipelines(command: Command): Pipeline[] {
-  if (command.kind === "dispatch") return [command.pipeline];
-  return command.kind === "replay" ? [...command.compiling] : [];
-}
-
-function touch(command: Command, serial: number): void {
-  switch (command.kind) {
-    case "dispatch":
-      for (const { storage } of command.bound) storage.lastUse = serial;
-      break;
-    case "upload":
-    case "clear":
-      command.storage.lastUse = serial;
-      break;
-    case "copy":
-      command.source.lastUse = command.target.lastUse = serial;
-      break;
-    case "read":
-      command.source.lastUse = serial;
-      break;
-    case "replay":
-      break; // A program touches its storages itself, without a walk over its commands.
-  }
+/** The kernel that a command runs if it is a dispatch, or a replay of a single one. */
+function kernelOf(command: Command): string | undefined {
+  if (command.kind === "dispatch") return command.pipeline.compiled && command.pipeline.name;
+  if (command.kind !== "replay") return undefined;
+  const [inner] = command.commands;
+  return "kind" in inner || !inner.pipeline.compiled ? undefined : inner.pipeline.name;
 }

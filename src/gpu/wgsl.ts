@@ -31,6 +31,12 @@ const CONSTANT = /^(\s*const\s+(\w+)\s*:\s*(u32|i32|f32|bool)\s*=\s*)([^;]+);/;
 const LOOP =
   /^\s*for\s*\(\s*var\s+(\w+)\s*(?::\s*\w+\s*)?=\s*([^;]+);\s*(\w+)\s*<\s*([^;]+);\s*(\w+)\s*(?:\+\+|\+=\s*([^)]+))\s*\)\s*\{\s*$/;
 
+/** A comment that looks like a directive; only the exact forms are directives. */
+const LOOKS_LIKE_DIRECTIVE = /^\s*\/\/\s*@\s*(constants|end|unroll|scalars)\b/i;
+const DIRECTIVE = /^\s*\/\/ @(constants|end|unroll|scalars)\s*$/;
+/** More copies of a loop's body than this are a mistake, and would cost seconds to compile. */
+const MOST_COPIES = 1024;
+
 /** Values of a marked block after replacement, for evaluating loop bounds and array sizes. */
 type ConstantTable = Map<string, number>;
 
@@ -41,6 +47,13 @@ type ConstantTable = Map<string, number>;
  */
 export function specializeWgsl(name: string, source: string, constants: Constants = {}): SpecializedWgsl {
   const lines: Line[] = source.split("\n").map((text, index) => ({ text, origin: index + 1 }));
+  for (const { text, origin } of lines) {
+    if (!LOOKS_LIKE_DIRECTIVE.test(text) || DIRECTIVE.test(text)) continue;
+    throw new KernelError(
+      `kernel ${name}, line ${origin}: "${text.trim()}" is not a directive; they are "// @constants", "// @end", ` +
+        `"// @unroll" and "// @scalars", alone on their line`,
+    );
+  }
   const table = replaceConstants(name, lines, constants);
   if (table.get("UNROLL") === 0) return join(lines);
   return join(splitArrays(name, unroll(name, lines, table), table));
@@ -69,6 +82,7 @@ function replaceConstants(name: string, lines: Line[], constants: Constants): Co
       else if (type !== "f32") table.set(constant, evaluate(name, value, table));
     }
   }
+  if (inside) throw new KernelError(`kernel ${name}: "// @constants" is not closed by "// @end"`);
   if (missing.size > 0) {
     throw new KernelError(
       `kernel ${name}: constant ${[...missing].join(", ")} is not declared between "// @constants" and "// @end" ` +
@@ -82,9 +96,10 @@ function literal(name: string, constant: string, type: string, value: ConstantVa
   if (type === "bool") {
     if (typeof value === "boolean") return String(value);
   } else if (typeof value === "number" && Number.isFinite(value)) {
-    if (type === "f32") return Number.isInteger(value) ? `${value}.0` : String(value);
-    if (Number.isInteger(value) && (type === "i32" || value >= 0))
-      return type === "u32" ? `${value}u` : `${value}i`;
+    if (type === "f32" && Number.isFinite(Math.fround(value)))
+      return /[.e]/.test(String(value)) ? String(value) : `${value}.0`;
+    if (type === "u32" && value === value >>> 0) return `${value}u`;
+    if (type === "i32" && value === (value | 0)) return String(value);
   }
   throw new KernelError(`kernel ${name}: constant ${constant} is a ${type}, and got ${String(value)}`);
 }
@@ -109,8 +124,22 @@ function unroll(name: string, lines: readonly Line[], table: ConstantTable): Lin
     const start = evaluate(name, startText, table);
     const end = evaluate(name, endText, table);
     const step = stepText ? evaluate(name, stepText, table) : 1;
+    const copies = Math.ceil((end - start) / step);
+    if (!(step > 0 && copies <= MOST_COPIES)) {
+      throw new KernelError(
+        `kernel ${name}, line ${header.origin}: a loop from ${start} to ${end} by ${step} is not unrolled; ` +
+          `at most ${MOST_COPIES} copies are made`,
+      );
+    }
     const close = closingBrace(name, lines, i + 1);
     const body = lines.slice(i + 2, close);
+    const jump = body.find(({ text }) => /\b(break|continue)\b/.test(text.replace(/\/\/.*$/, "")));
+    if (jump) {
+      throw new KernelError(
+        `kernel ${name}, line ${jump.origin}: "${jump.text.trim()}" in an unrolled loop would leave the loop around ` +
+          `it; use if, or drop "// @unroll"`,
+      );
+    }
     const pattern = new RegExp(`(?<![.\\w])${variable}(?!\\w)`, "g");
     const suffix = /u\s*$/.test(startText) ? "u" : "";
     for (let value = start; value < end; value += step) {
@@ -222,6 +251,7 @@ function evaluate(name: string, expression: string, table: ConstantTable, line?:
   };
   const primary = (): number => {
     const token = cleaned[position++];
+    if (token === "-") return -primary();
     if (token === "(") {
       const value = sum();
       return cleaned[position++] === ")" ? value : fail();
@@ -251,12 +281,21 @@ function evaluate(name: string, expression: string, table: ConstantTable, line?:
 
 /** What the host reads off a WGSL file: its storage bindings in order and the fields of its uniform struct. */
 export interface WgslInterface {
-  readonly storage: readonly { name: string; index: number; writable: boolean; dtype: "f32" | "u32" }[];
+  readonly storage: readonly StorageBinding[];
   readonly uniform?: {
     readonly index: number;
     readonly fields: readonly UniformField[];
     readonly byteLength: number;
   };
+}
+
+export interface StorageBinding {
+  readonly name: string;
+  readonly index: number;
+  readonly writable: boolean;
+  readonly dtype: "f32" | "u32";
+  /** How many values one element of the WGSL array holds: 4 for `array<vec4f>`. */
+  readonly width: number;
 }
 
 export interface UniformField {
@@ -265,25 +304,53 @@ export interface UniformField {
   readonly offset: number;
 }
 
+/** One slot of the uniform arena; see submission.ts. */
+const MOST_UNIFORM_BYTES = 256;
+
 const BINDING =
   /@group\(0\)\s*@binding\((\d+)\)\s*var<\s*(storage|uniform)\s*(?:,\s*(read|read_write)\s*)?>\s*(\w+)\s*:\s*([^;]+);/g;
 
 /** Reads the bindings of group 0 and the layout of the uniform struct. @throws KernelError if a field has another type */
 export function readInterface(name: string, source: string): WgslInterface {
   const code = source.replace(/\/\/.*$/gm, "");
-  const storage: { name: string; index: number; writable: boolean; dtype: "f32" | "u32" }[] = [];
+  const storage: StorageBinding[] = [];
   let uniform: WgslInterface["uniform"];
   for (const match of code.matchAll(BINDING)) {
     const [, index, space, access, variable, type] = match as unknown as string[];
     if (space === "uniform") {
       uniform = { index: Number(index), ...uniformLayout(name, code, type.trim()) };
     } else {
-      const dtype = /\bu32\b|vec[234]u\b/.test(type) ? "u32" : "f32";
-      storage.push({ name: variable, index: Number(index), writable: access === "read_write", dtype });
+      const element = elementOf(name, variable, withoutAliases(type.trim(), code));
+      storage.push({ name: variable, index: Number(index), writable: access === "read_write", ...element });
     }
   }
   storage.sort((a, b) => a.index - b.index);
   return { storage, uniform };
+}
+
+const ELEMENT =
+  /^array<\s*(?:(f32|u32)|atomic<\s*(u32)\s*>|vec([24])<\s*(f32|u32)\s*>|vec([24])([fu]))\s*(?:,[^>]*)?>$/;
+
+/** A type with the names that `alias` declarations of the file give to others written out. */
+function withoutAliases(type: string, code: string): string {
+  for (const [, alias, meaning] of code.matchAll(/\balias\s+(\w+)\s*=\s*([^;]+);/g)) {
+    type = type.replace(new RegExp(`\\b${alias}\\b`, "g"), meaning.trim());
+  }
+  return type;
+}
+
+/** @throws KernelError for anything but arrays of f32 or u32, plain, atomic or in vectors of two or four */
+function elementOf(name: string, variable: string, type: string): Pick<StorageBinding, "dtype" | "width"> {
+  const match = ELEMENT.exec(type);
+  if (!match) {
+    throw new KernelError(
+      `kernel ${name}: binding "${variable}" is ${type}, and an array of f32, u32, atomic<u32>, or vectors of two or ` +
+        `four f32 or u32 is taken`,
+    );
+  }
+  const [, plain, atomic, lanes, of, shortLanes, letter] = match;
+  const dtype = plain ?? atomic ?? of ?? (letter === "u" ? "u32" : "f32");
+  return { dtype: dtype as StorageBinding["dtype"], width: Number(lanes ?? shortLanes ?? 1) };
 }
 
 function uniformLayout(
@@ -306,7 +373,14 @@ function uniformLayout(
     fields.push({ name: match[1], type, offset });
     offset += type === "vec4u" ? 16 : 4;
   }
-  return { fields, byteLength: Math.ceil(offset / 16) * 16 };
+  const byteLength = Math.ceil(offset / 16) * 16;
+  if (byteLength > MOST_UNIFORM_BYTES) {
+    throw new KernelError(
+      `kernel ${name}: the uniform struct takes ${byteLength} bytes, and at most ${MOST_UNIFORM_BYTES} are taken; ` +
+        `put the rest in a tensor`,
+    );
+  }
+  return { fields, byteLength };
 }
 
 /**
