@@ -32,17 +32,17 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let step = groups.x * groups.y * WORKGROUP_SIZE;
   for (var i = id.x + id.y * groups.x * WORKGROUP_SIZE; i < params.count; i += step) {
     var rest = i;
-    var from = params.x_start;
-    var to = params.y_start;
+    var source_at = params.x_start;
+    var target_at = params.y_start;
     // Axis 0 is the inmost here.
     for (var axis = 0u; axis < params.axes; axis++) {
       let size = pick(params.sizes_low, params.sizes_high, axis);
       let next = rest / size;
       let position = rest - next * size;
-      from += position * pick(params.x_low, params.x_high, axis);
-      to += position * pick(params.y_low, params.y_high, axis);
+      source_at += position * pick(params.x_low, params.x_high, axis);
+      target_at += position * pick(params.y_low, params.y_high, axis);
       rest = next;
     }
-    y[to] = x[from];
+    y[target_at] = x[source_at];
   }
 }

@@ -31,7 +31,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let step = groups.x * groups.y * WORKGROUP_SIZE;
   for (var i = id.x + id.y * groups.x * WORKGROUP_SIZE; i < params.count; i += step) {
     var rest = i;
-    var from = 0u;
+    var source_at = 0u;
     var stride = 1u;
     var inside = true;
     for (var axis = 0u; axis < params.axes; axis++) {
@@ -41,12 +41,12 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
       // Below the margin's end this wraps to a number far above x_size.
       let position = rest - next * size - pick(params.before_low, params.before_high, axis);
       inside = inside && position < x_size;
-      from += position * stride;
+      source_at += position * stride;
       stride *= x_size;
       rest = next;
     }
     var word = params.value;
-    if (inside) { word = x[from]; }
+    if (inside) { word = x[source_at]; }
     y[i] = word;
   }
 }

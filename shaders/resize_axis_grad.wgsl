@@ -35,11 +35,11 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     // Pixels at a distance of less than 1: from (k - 1/2) y_size / size - 1/2 on, before (k + 3/2) y_size / size - 1/2.
     let first = max(params.y_size * (max(2u * k, 1u) - 1u) / (2u * params.size), 1u) - 1u;
     let last = min(params.y_size * (2u * k + 3u) / (2u * params.size), params.y_size - 1u);
-    var from = (outer * params.y_size + first) * params.inner + at - line * params.inner;
+    var source_at = (outer * params.y_size + first) * params.inner + at - line * params.inner;
     var sum = 0.0;
     for (var p = first; p <= last; p++) {
-      sum += weight_of(k, p) * dy[from];
-      from += params.inner;
+      sum += weight_of(k, p) * dy[source_at];
+      source_at += params.inner;
     }
     dx[at] = sum;
   }

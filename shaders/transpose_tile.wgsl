@@ -23,14 +23,14 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let matrix = flat / (params.rows * params.columns);
   if (matrix >= params.batch) { return; }
   let tiles = matrix * params.rows * params.columns * 4u;
-  let from = tiles + row * 4u * params.columns + column;
-  let a = x[from];
-  let b = x[from + params.columns];
-  let c = x[from + 2u * params.columns];
-  let d = x[from + 3u * params.columns];
-  let to = tiles + column * 4u * params.rows + row;
-  y[to] = vec4u(a.x, b.x, c.x, d.x);
-  y[to + params.rows] = vec4u(a.y, b.y, c.y, d.y);
-  y[to + 2u * params.rows] = vec4u(a.z, b.z, c.z, d.z);
-  y[to + 3u * params.rows] = vec4u(a.w, b.w, c.w, d.w);
+  let source_at = tiles + row * 4u * params.columns + column;
+  let a = x[source_at];
+  let b = x[source_at + params.columns];
+  let c = x[source_at + 2u * params.columns];
+  let d = x[source_at + 3u * params.columns];
+  let target_at = tiles + column * 4u * params.rows + row;
+  y[target_at] = vec4u(a.x, b.x, c.x, d.x);
+  y[target_at + params.rows] = vec4u(a.y, b.y, c.y, d.y);
+  y[target_at + 2u * params.rows] = vec4u(a.z, b.z, c.z, d.z);
+  y[target_at + 3u * params.rows] = vec4u(a.w, b.w, c.w, d.w);
 }

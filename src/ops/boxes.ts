@@ -135,9 +135,10 @@ function countOf(axes: readonly BoxAxis[]): number {
   return axes.reduce((count, { size }) => count * size, 1);
 }
 
-/** Eight numbers as the two vec4u fields `<name>_low` and `<name>_high`. */
+/** Up to eight numbers as the two vec4u fields `<name>_low` and `<name>_high`. */
 function vectors(name: string, values: readonly number[]): Record<string, UniformValue> {
-  return { [`${name}_low`]: values.slice(0, 4), [`${name}_high`]: values.slice(4, 8) };
+  const eight = Array.from({ length: MOST_AXES }, (_, axis) => values[axis] ?? 0);
+  return { [`${name}_low`]: eight.slice(0, 4), [`${name}_high`]: eight.slice(4) };
 }
 
 /** Row-major strides in elements. */
