@@ -47,7 +47,7 @@ export function lineChart(
     const name = CLASSES[index];
     const dash = index === 0 ? "" : ' stroke-dasharray="5 5"';
     const dots = own.map(
-      ([px, py]) => `<circle class="${name}" cx="${x(px)}" cy="${y(py)}" r="${index === 0 ? 4 : 2.5}"/>`,
+      ([px, py]) => `<circle class="${name}" cx="${x(px)}" cy="${y(py)}" r="${index === 0 ? 3.5 : 2}"/>`,
     );
     return `<path class="${name}" d="${path(own) ?? ""}" fill="none" stroke-width="2.5"${dash}/>${dots.join("")}`;
   });

@@ -30,9 +30,9 @@ export async function neuronsSection({ rules, layers, test }: NeuronsResult): Pr
     title,
     points: curve.map(({ epoch, testAccuracy }) => [epoch, testAccuracy] as const),
   }));
-  const lossCurves = rules.map(({ title, curve }) => ({
+  const lossCurves = rules.map(({ title, losses }) => ({
     title,
-    points: curve.flatMap(({ epoch, loss }) => (loss === undefined ? [] : [[epoch, loss] as const])),
+    points: losses.map(({ epoch, loss }) => [epoch, loss] as const),
   }));
   const html = `
 <p>Each neuron wants one thing: that the next layer gives it more weight (its <em>attention</em>, half the sum of squares
@@ -50,7 +50,7 @@ ${htmlTable(
 <h3>Learning curves</h3>
 <div class="pair">
 ${figure(lineChart("test accuracy", "epoch", accuracyCurves, { yFormat: (value) => `${Math.round(100 * value)} %` }), "Accuracy on held-out digits. Equal lines lie on each other.")}
-${figure(lineChart("training loss", "epoch", lossCurves), "Mean cross-entropy of each epoch's batches.")}
+${figure(lineChart("training loss", "epoch", lossCurves), "Mean cross-entropy of the batches, 20 at a time.")}
 </div>
 <h3>Mistakes</h3>
 ${figure(

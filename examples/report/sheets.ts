@@ -61,7 +61,7 @@ export function digitSheet(
   columns: number,
 ): Promise<Uint8Array> {
   const scale = 2;
-  const [cellWidth, cellHeight] = [size * scale + 12, size * scale + 24];
+  const [cellWidth, cellHeight] = [size * scale + 12, size * scale + 32];
   const canvas = new Canvas(columns * cellWidth, Math.ceil(images.length / columns) * cellHeight);
   images.forEach(({ pixels, label, prediction }, index) => {
     const [left, top] = [(index % columns) * cellWidth + 6, Math.floor(index / columns) * cellHeight + 6];
@@ -74,8 +74,8 @@ export function digitSheet(
       }
     }
     const below = top + size * scale + 5;
-    canvas.digit(prediction, left, below, 2, right ? RIGHT : WRONG);
-    if (!right) canvas.digit(label, left + 12, below, 2, RIGHT);
+    canvas.digit(prediction, left, below, 3, right ? RIGHT : WRONG);
+    if (!right) canvas.digit(label, left + 16, below, 3, RIGHT);
   });
   return canvas.png();
 }

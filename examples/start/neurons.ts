@@ -4,7 +4,8 @@ import { type Dataset, DeviceSet, loadMnist } from "handgrad/data";
 import { activation, buildModel, dense, type Sequential } from "handgrad/layers";
 import {
   type Closeness,
-  type CurvePoint,
+  type AccuracyPoint,
+  type LossPoint,
   ruleNamed,
   trainClassifier,
   verifyLocalSignal,
@@ -22,7 +23,8 @@ export interface RuleRun {
   readonly title: string;
   readonly testAccuracy: number;
   readonly seconds: number;
-  readonly curve: readonly CurvePoint[];
+  readonly curve: readonly AccuracyPoint[];
+  readonly losses: readonly LossPoint[];
   readonly predictions: Uint32Array;
   /** [784, 128]: what each neuron of the first layer looks for. */
   readonly firstWeights: Float32Array;
@@ -74,7 +76,13 @@ export async function runNeurons(
     trainImages: train.count,
     testImages: test.count,
     epochs,
-    rules: rules.map(({ rule, testAccuracy, seconds, curve }) => ({ rule, testAccuracy, seconds, curve })),
+    rules: rules.map(({ rule, testAccuracy, seconds, curve, losses }) => ({
+      rule,
+      testAccuracy,
+      seconds,
+      curve,
+      losses,
+    })),
     layers: layers.map(({ layer, relativeError, cosine }) => ({ layer, relativeError, cosine })),
   };
   return { rules, layers, test, json };

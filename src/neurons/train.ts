@@ -3,42 +3,51 @@ import { batchesOf, DeviceSet } from "../data/device_set.js";
 import type { Dataset } from "../data/dataset.js";
 import { ValueError } from "../gpu/errors.js";
 import { predictClasses } from "../layers/evaluate.js";
+import type { Program } from "../gpu/program.js";
 import type { Sequential } from "../layers/sequential.js";
 import { accuracy } from "../metrics/index.js";
 import { add } from "../ops/elementwise.js";
 import { softmaxCrossEntropy } from "../ops/loss.js";
 import { Sgd } from "../optimizer.js";
 import { philoxPermutation } from "../random.js";
-import { clear, zeros } from "../tensor.js";
+import { clear, type Tensor, zeros } from "../tensor.js";
 import { localGradients } from "./learn.js";
 import type { Rule } from "./rules.js";
+
+const DEFAULT_LEARNING_RATE = 0.1;
 
 export interface TrainOptions {
   readonly rule: Rule;
   readonly epochs: number;
-  /** Default 32. */
+  /** Default 100. */
   readonly batchSize?: number;
-  /** Default 0.1. */
+  /** The rate of the first step; it falls to 0 along half a cosine. Default 0.1. */
   readonly learningRate?: number;
   /** Default 0.9. */
   readonly momentum?: number;
   /** Orders the batches. Default 0. */
   readonly seed?: number;
-  /** Called with the share of the work done, 0–1, and the mean loss of the epoch so far. */
+  /** Called with the share of the work done, 0–1, and the mean loss of the latest steps. */
   readonly onProgress?: (share: number, loss: number) => void;
 }
 
-/** One point of a learning curve, after `epoch` epochs. */
-export interface CurvePoint {
+/** A point of the accuracy curve, after `epoch` epochs. */
+export interface AccuracyPoint {
   readonly epoch: number;
-  /** Mean training loss over the epoch (nats); undefined before the first. */
-  readonly loss?: number;
   /** 0–1. */
   readonly testAccuracy: number;
 }
 
+/** A point of the loss curve: the mean training loss (nats) of the steps since the point before. */
+export interface LossPoint {
+  /** How many epochs were done, with a fraction. */
+  readonly epoch: number;
+  readonly loss: number;
+}
+
 export interface TrainResult {
-  readonly curve: readonly CurvePoint[];
+  readonly curve: readonly AccuracyPoint[];
+  readonly losses: readonly LossPoint[];
   readonly testAccuracy: number;
   /** The predicted class of every test image. */
   readonly predictions: Uint32Array;
@@ -47,10 +56,10 @@ export interface TrainResult {
 }
 
 /** Steps between two looks at the loss: a read-back costs milliseconds. */
-const PROGRESS_STEPS = 25;
+const PROGRESS_STEPS = 20;
 
 /**
- * Trains `model` in place on flat images.
+ * Trains `model` in place on flat images, a batch a step, by momentum descent along what the rule gives.
  * @throws ValueError if the loss stops being finite, naming the epoch
  */
 export async function trainClassifier(
@@ -59,61 +68,98 @@ export async function trainClassifier(
   test: Dataset,
   options: TrainOptions,
 ): Promise<TrainResult> {
-  const { rule, epochs, batchSize = 32, learningRate = 0.1, momentum = 0.9, seed = 0, onProgress } = options;
+  const { epochs, batchSize = 100, seed = 0, onProgress } = options;
   const { gpu } = Object.values(model.parameters)[0];
-  const trainSet = new DeviceSet(gpu, train, { flat: true });
+  const orders = Array.from({ length: epochs }, (_, epoch) =>
+    batchesOf(philoxPermutation(train.count, seed, epoch), batchSize),
+  );
   const testSet = new DeviceSet(gpu, test, { flat: true });
-  const optimizer = new Sgd(model.parameters, { learningRate, momentum });
-  const indices = zeros(gpu, [batchSize], { dtype: "u32" });
-  const lossSum = zeros(gpu, [1]);
+  const trainer = new Trainer(model, train, { ...options, batchSize, steps: orders.flat().length });
   const start = performance.now();
-
-  const recordStep = () =>
-    gpu.program(() => {
-      const { x, labels } = trainSet.batch(indices);
-      const { y: logits, saved } = model.forward(x, { training: true });
-      const { loss, dlogits } = softmaxCrossEntropy(logits, labels);
-      optimizer.step(localGradients(model, dlogits, saved, rule));
-      add(lossSum, loss.reshape([1]), { out: lossSum });
-    });
-
-  const evaluate = async (epoch: number, loss?: number) => {
-    const predictions = await predictClasses(model, testSet);
-    return { predictions, point: { epoch, loss, testAccuracy: accuracy(predictions, test.labels) } };
-  };
-
-  let step: ReturnType<typeof recordStep> | undefined;
-  let latest = await evaluate(0);
-  const curve: CurvePoint[] = [latest.point];
+  const losses: LossPoint[] = [];
   try {
-    for (let epoch = 0; epoch < epochs; epoch++) {
-      const batches = batchesOf(philoxPermutation(train.count, seed, epoch), batchSize);
-      clear(lossSum);
-      for (let i = 0; i < batches.length; i++) {
-        indices.write(batches[i]);
-        if (step) step.run();
-        else step = recordStep();
-        if ((i + 1) % PROGRESS_STEPS !== 0 && i + 1 !== batches.length) continue;
-        const loss = (await lossSum.item()) / (i + 1);
-        if (!Number.isFinite(loss)) {
-          throw new ValueError(
-            `train: the loss is ${loss} in epoch ${epoch + 1}; take a smaller learning rate than ${learningRate}`,
-          );
-        }
-        onProgress?.((epoch + (i + 1) / batches.length) / epochs, loss);
-        if (i + 1 === batches.length) {
-          latest = await evaluate(epoch + 1, loss);
-          curve.push(latest.point);
-        }
+    let predictions = await predictClasses(model, testSet);
+    const curve: AccuracyPoint[] = [{ epoch: 0, testAccuracy: accuracy(predictions, test.labels) }];
+    for (const [epoch, batches] of orders.entries()) {
+      for (const [index, batch] of batches.entries()) {
+        trainer.step(batch);
+        if ((index + 1) % PROGRESS_STEPS !== 0 && index + 1 !== batches.length) continue;
+        const done = epoch + (index + 1) / batches.length;
+        const loss = await trainer.takeLoss(epoch);
+        losses.push({ epoch: done, loss });
+        onProgress?.(done / epochs, loss);
       }
+      predictions = await predictClasses(model, testSet);
+      curve.push({ epoch: epoch + 1, testAccuracy: accuracy(predictions, test.labels) });
     }
+    const seconds = (performance.now() - start) / 1000;
+    return { curve, losses, testAccuracy: curve[epochs].testAccuracy, predictions, seconds };
   } finally {
-    step?.dispose();
-    optimizer.dispose();
-    for (const tensor of [indices, lossSum]) tensor.dispose();
-    trainSet.dispose();
+    trainer.dispose();
     testSet.dispose();
   }
-  const seconds = (performance.now() - start) / 1000;
-  return { curve, testAccuracy: latest.point.testAccuracy, predictions: latest.predictions, seconds };
+}
+
+/** The recorded step and what it reads and writes. */
+class Trainer {
+  private readonly set: DeviceSet;
+  private readonly optimizer: Sgd;
+  private readonly indices: Tensor;
+  private readonly lossSum: Tensor;
+  private stepsSummed = 0;
+  private program?: Program;
+
+  constructor(
+    private readonly model: Sequential,
+    train: Dataset,
+    private readonly options: TrainOptions & { readonly batchSize: number; readonly steps: number },
+  ) {
+    const { gpu } = Object.values(model.parameters)[0];
+    const { learningRate = DEFAULT_LEARNING_RATE, momentum = 0.9, steps, batchSize } = options;
+    this.set = new DeviceSet(gpu, train, { flat: true });
+    this.optimizer = new Sgd(model.parameters, {
+      learningRate: { kind: "cosine", learningRate, steps },
+      momentum,
+    });
+    this.indices = zeros(gpu, [batchSize], { dtype: "u32" });
+    this.lossSum = zeros(gpu, [1]);
+  }
+
+  /** One update from the images at `batch`. The first records the program, the others replay it. */
+  step(batch: Uint32Array): void {
+    this.indices.write(batch);
+    this.stepsSummed++;
+    if (this.program) this.program.run();
+    else this.program = this.indices.gpu.program(() => this.body());
+  }
+
+  private body(): void {
+    const { model, lossSum } = this;
+    const { x, labels } = this.set.batch(this.indices);
+    const { y: logits, saved } = model.forward(x, { training: true });
+    const { loss, dlogits } = softmaxCrossEntropy(logits, labels);
+    this.optimizer.step(localGradients(model, dlogits, saved, this.options.rule));
+    add(lossSum, loss.reshape([1]), { out: lossSum });
+  }
+
+  /** The mean loss of the steps since the last call. @throws ValueError if it is not finite */
+  async takeLoss(epoch: number): Promise<number> {
+    const loss = (await this.lossSum.item()) / this.stepsSummed;
+    if (!Number.isFinite(loss)) {
+      const { learningRate = DEFAULT_LEARNING_RATE } = this.options;
+      throw new ValueError(
+        `train: the loss is ${loss} in epoch ${epoch + 1}; take a smaller learning rate than ${learningRate}`,
+      );
+    }
+    clear(this.lossSum);
+    this.stepsSummed = 0;
+    return loss;
+  }
+
+  dispose(): void {
+    this.program?.dispose();
+    this.optimizer.dispose();
+    for (const tensor of [this.indices, this.lossSum]) tensor.dispose();
+    this.set.dispose();
+  }
 }
