@@ -52,7 +52,11 @@ function callOf(sizes: MatmulSizes, { activation, slope = DEFAULT_SLOPE }: Matmu
 function pickPlan(gpu: Gpu, sizes: MatmulSizes): MatmulPlan {
   const { m, n, k, batch, transposeA, transposeB } = sizes;
   const key = `matmul ${batch}×${m}×${k}×${n}${transposeA ? " aᵀ" : ""}${transposeB ? " bᵀ" : ""}`;
-  return gpu.tuner.pick(key, () => matmulPlans(adapterTraits(gpu), sizes), (device, plan) => trial(device, sizes, plan));
+  return gpu.tuner.pick(
+    key,
+    () => matmulPlans(adapterTraits(gpu), sizes),
+    (device, plan) => trial(device, sizes, plan),
+  );
 }
 
 /** The product on zeros: its time does not depend on the values. */

@@ -1,0 +1,204 @@
+/** The kernels behind `matmul`, and how a plan becomes dispatches: padding, the product, the sum over slices. */
+import anyShapeWgsl from "../../shaders/matmul_any_shape.wgsl";
+import padWgsl from "../../shaders/matmul_pad.wgsl";
+import registerTileWgsl from "../../shaders/matmul_register_tile.wgsl";
+import splitSumWgsl from "../../shaders/matmul_split_k_sum.wgsl";
+import subgroupWgsl from "../../shaders/matmul_subgroup.wgsl";
+import vectorWgsl from "../../shaders/matmul_vector.wgsl";
+import workgroupTileWgsl from "../../shaders/matmul_workgroup_tile.wgsl";
+import { defineKernel, gridFor, type Kernel, type KernelRecord, type Shape, sizeOf } from "../gpu/kernel.js";
+import type { Constants } from "../gpu/wgsl.js";
+import type { Tensor } from "../tensor.js";
+import { ACTIVATION_CODE, type FusedActivation } from "./activation_names.js";
+import { groupsOf, type MatmulKernel, type MatmulPlan, type MatmulShape } from "./matmul_plan.js";
+
+/** Sizes of one call; strides in elements from one matrix of the batch to the next, 0 where it repeats. */
+export interface MatmulSizes extends MatmulShape {
+  readonly strideA: number;
+  readonly strideB: number;
+  readonly y: Shape;
+}
+
+/** What one call wants besides its tensors. */
+export interface MatmulCall {
+  readonly sizes: MatmulSizes;
+  readonly activation?: FusedActivation;
+  readonly slope: number;
+}
+
+export interface MatmulTensors {
+  readonly a: Tensor;
+  readonly b: Tensor;
+  readonly bias?: Tensor;
+  readonly out?: Tensor;
+}
+
+interface ProductCall extends MatmulCall {
+  readonly plan: MatmulPlan;
+}
+
+const LANES_STEP = 4;
+
+/** What the product kernels share; `vector` is how many elements a load takes. */
+function product(
+  name: string,
+  wgsl: string,
+  vector: number,
+  tile: (plan: MatmulPlan) => Constants,
+): Kernel<ProductCall> {
+  const record: KernelRecord<ProductCall> = {
+    name,
+    wgsl,
+    bindings: { a: "read", b: "read", bias: "optional", y: "write" },
+    constants: (_shapes, { plan, sizes, activation }) => ({
+      ...tile(plan),
+      TRANSPOSE_A: sizes.transposeA,
+      TRANSPOSE_B: sizes.transposeB,
+      ACTIVATION: activation ? ACTIVATION_CODE[activation] : 0,
+    }),
+    shape: (_inputs, { sizes }) => ({ y: sizes.y }),
+    uniforms: (_shapes, { sizes, plan, slope }) => ({
+      m: sizes.m,
+      n: sizes.n,
+      k: sizes.k,
+      batch: sizes.batch,
+      tiles_m: Math.ceil(sizes.m / (plan.tileM * plan.groupM)),
+      tiles_n: Math.ceil(sizes.n / (plan.tileN * plan.groupN)),
+      stride_a: sizes.strideA / vector,
+      stride_b: sizes.strideB / vector,
+      slices: plan.slices,
+      depth: sliceDepth(sizes.k, plan.slices),
+      slope,
+    }),
+    grid: (_shapes, limits, { sizes, plan }) => gridFor(groupsOf(plan, sizes) * plan.slices, 1, limits),
+    work: (_shapes, { sizes }) => 2 * sizes.batch * sizes.m * sizes.n * sizes.k,
+  };
+  return defineKernel(record);
+}
+
+/** k's a slice: a multiple of 16, so that steps of any kernel divide it. */
+function sliceDepth(k: number, slices: number): number {
+  return Math.ceil(Math.ceil(k / slices) / 16) * 16;
+}
+
+const tileConstants = ({ tileM, tileN, groupM, groupN }: MatmulPlan): Constants => ({
+  TILE_M: tileM,
+  TILE_N: tileN,
+  GROUP_M: groupM,
+  GROUP_N: groupN,
+});
+
+const kernels: Readonly<Record<MatmulKernel, Kernel<ProductCall>>> = {
+  subgroup: product("matmul_subgroup", subgroupWgsl, 4, ({ tileM, tileN, groupN }) => ({
+    TILE_M: tileM,
+    TILE_N: tileN,
+    STEP: LANES_STEP,
+    LANES: groupN,
+  })),
+  register_tile: product("matmul_register_tile", registerTileWgsl, 4, tileConstants),
+  workgroup_tile: product("matmul_workgroup_tile", workgroupTileWgsl, 1, tileConstants),
+  vector: product("matmul_vector", vectorWgsl, 1, ({ tileM, groupN }) => ({ ROWS: tileM, COLUMNS: groupN })),
+  any_shape: product("matmul_any_shape", anyShapeWgsl, 1, tileConstants),
+};
+
+const splitSum = defineKernel<MatmulCall & { readonly slices: number }>({
+  name: "matmul_split_k_sum",
+  wgsl: splitSumWgsl,
+  bindings: { parts: "read", bias: "optional", y: "write" },
+  constants: (_shapes, { activation }) => ({ ACTIVATION: activation ? ACTIVATION_CODE[activation] : 0 }),
+  shape: (_inputs, { sizes }) => ({ y: sizes.y }),
+  uniforms: ({ y }, { sizes, slices, slope }) => ({
+    slices,
+    matrix: sizes.m * sizes.n,
+    n: sizes.n,
+    count: sizeOf(y),
+    slope,
+  }),
+  grid: ({ y }, limits) => gridFor(sizeOf(y), 64, limits),
+});
+
+interface PadCall {
+  readonly rows: number;
+  readonly columns: number;
+  readonly target: Shape;
+}
+
+const padKernel = defineKernel<PadCall>({
+  name: "matmul_pad",
+  wgsl: padWgsl,
+  bindings: { x: "read", y: "write" },
+  shape: (_inputs, { target }) => ({ y: target }),
+  uniforms: ({ y }, { rows, columns }) => ({
+    rows,
+    columns,
+    target_rows: y[y.length - 2],
+    target_columns: y[y.length - 1],
+    count: sizeOf(y),
+  }),
+  grid: ({ y }, limits) => gridFor(sizeOf(y), 64, limits),
+});
+
+const up = (size: number): number => Math.ceil(size / 4) * 4;
+
+/** Records a product with the given plan. Kernels that load vec4 get rows that are multiples of 4. */
+export function runMatmul(tensors: MatmulTensors, call: MatmulCall, plan: MatmulPlan): Tensor {
+  const { sizes } = call;
+  const vec4 = plan.kernel === "subgroup" || plan.kernel === "register_tile";
+  if (!vec4) return runSlices(tensors, call, plan);
+  const { m, n, k, transposeA, transposeB } = sizes;
+  const [m4, n4, k4] = [transposeA ? up(m) : m, up(n), up(k)];
+  if (m4 === m && n4 === n && k4 === k) return runSlices(tensors, call, plan);
+
+  // Zeros past k in both operands add nothing; rows and columns past m and n are cut off afterwards.
+  const temporaries: Tensor[] = [];
+  const pad = (
+    x: Tensor,
+    size: readonly [number, number],
+    target: readonly [number, number],
+    matrices: number,
+  ): Tensor => {
+    if (size[0] === target[0] && size[1] === target[1]) return x;
+    const padded = padKernel.run({ x }, { rows: size[0], columns: size[1], target: [matrices, ...target] }).y;
+    temporaries.push(padded);
+    return padded;
+  };
+  const countA = sizes.strideA === 0 ? 1 : sizes.batch;
+  const countB = sizes.strideB === 0 ? 1 : sizes.batch;
+  const a = transposeA ? pad(tensors.a, [k, m], [k4, m4], countA) : pad(tensors.a, [m, k], [m, k4], countA);
+  const b = transposeB ? pad(tensors.b, [n, k], [n4, k4], countB) : pad(tensors.b, [k, n], [k4, n4], countB);
+  const aligned: MatmulSizes = {
+    ...sizes,
+    m: m4,
+    n: n4,
+    k: k4,
+    strideA: sizes.strideA === 0 ? 0 : m4 * k4,
+    strideB: sizes.strideB === 0 ? 0 : n4 * k4,
+    y: m4 === m && n4 === n ? sizes.y : [sizes.batch, m4, n4],
+  };
+  let y: Tensor;
+  if (m4 === m && n4 === n) {
+    y = runSlices({ ...tensors, a, b }, { ...call, sizes: aligned }, plan);
+  } else {
+    const whole = runSlices({ a, b, bias: tensors.bias }, { ...call, sizes: aligned }, plan);
+    y = padKernel.run(
+      { x: whole },
+      { rows: m4, columns: n4, target: sizes.y },
+      { out: { y: tensors.out } },
+    ).y;
+    temporaries.push(whole);
+  }
+  for (const temporary of temporaries) temporary.dispose();
+  return y;
+}
+
+/** The product itself; with slices, into parts that a second kernel adds up. */
+function runSlices({ a, b, bias, out }: MatmulTensors, call: MatmulCall, plan: MatmulPlan): Tensor {
+  const kernel = kernels[plan.kernel];
+  if (plan.slices === 1) return kernel.run({ a, b, bias }, { ...call, plan }, { out: { y: out } }).y;
+  const { sizes } = call;
+  const partial: MatmulSizes = { ...sizes, y: [sizes.batch, plan.slices, sizes.m, sizes.n] };
+  const parts = kernel.run({ a, b }, { sizes: partial, slope: call.slope, plan }).y;
+  const y = splitSum.run({ parts, bias }, { ...call, slices: plan.slices }, { out: { y: out } }).y;
+  parts.dispose();
+  return y;
+}

@@ -1,0 +1,125 @@
+/** Which kernel computes a matrix product, and with which tile: the variants that suit an adapter, likely best first. */
+import { adapterKind } from "../gpu/adapter.js";
+import type { Gpu } from "../gpu/gpu.js";
+
+/** The product's sizes as the kernels see them. */
+export interface MatmulShape {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly batch: number;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+}
+
+export type MatmulKernel = "subgroup" | "register_tile" | "workgroup_tile" | "vector" | "any_shape";
+
+/** One variant. A tile is what one invocation computes; `lanes` are the invocations that share its rows. */
+export interface MatmulPlan {
+  readonly name: string;
+  readonly kernel: MatmulKernel;
+  readonly tileM: number;
+  readonly tileN: number;
+  readonly groupM: number;
+  readonly groupN: number;
+  /** Parts that k is split into. */
+  readonly slices: number;
+}
+
+/** What the choice depends on. */
+export interface AdapterTraits {
+  readonly software: boolean;
+  /** Lanes that surely form a subgroup; 0 without the feature. */
+  readonly lanes: number;
+}
+
+/** Below so many operations a product on a software adapter is not worth a copy to aligned rows. */
+const SMALL_WORK = 2e5;
+/** From so many operations on, the larger tile's speed is worth its compile time on a software adapter. */
+const LARGE_WORK = 4e7;
+/** Fewer workgroups than this leave an adapter's cores idle, if k is long enough to be split. */
+const FEW_GROUPS = { software: 8, hardware: 64 };
+const SHORTEST_SLICE = 256;
+
+const traits = new WeakMap<Gpu, AdapterTraits>();
+
+export function adapterTraits(gpu: Gpu): AdapterTraits {
+  let known = traits.get(gpu);
+  if (!known) {
+    const info = gpu.device.adapterInfo as GPUAdapterInfo | undefined;
+    const lanes = gpu.device.features.has("subgroups") ? (info?.subgroupMinSize ?? 0) : 0;
+    const software = gpu.info.kind === "software" || (info !== undefined && adapterKind(info) === "software");
+    traits.set(gpu, (known = { software, lanes }));
+  }
+  return known;
+}
+
+/** The variants for a product, the heuristic's choice first. */
+export function matmulPlans(adapter: AdapterTraits, shape: MatmulShape): MatmulPlan[] {
+  return adapter.software ? softwarePlans(adapter, shape) : hardwarePlans(shape);
+}
+
+/** Whether rows are multiples of 4 as vec4 loads need them. */
+export function isAligned({ m, n, k, transposeA }: MatmulShape): boolean {
+  return k % 4 === 0 && n % 4 === 0 && (!transposeA || m % 4 === 0);
+}
+
+export function groupsOf(
+  plan: Pick<MatmulPlan, "tileM" | "tileN" | "groupM" | "groupN">,
+  { m, n, batch }: MatmulShape,
+): number {
+  return Math.ceil(m / (plan.tileM * plan.groupM)) * Math.ceil(n / (plan.tileN * plan.groupN)) * batch;
+}
+
+function plan(
+  kernel: MatmulKernel,
+  shape: MatmulShape,
+  [tileM, tileN]: readonly [number, number],
+  [groupM, groupN]: readonly [number, number],
+  fewGroups = 0,
+): MatmulPlan {
+  const tile = { tileM, tileN, groupM, groupN };
+  const groups = groupsOf(tile, shape);
+  const wanted = groups < fewGroups ? Math.ceil((2 * fewGroups) / groups) : 1;
+  const slices = Math.max(1, Math.min(wanted, Math.floor(shape.k / SHORTEST_SLICE)));
+  const name = `${kernel} ${tileM}×${tileN} of ${groupM}×${groupN}${slices > 1 ? ` split ${slices}` : ""}`;
+  return { name, kernel, ...tile, slices };
+}
+
+function softwarePlans({ lanes }: AdapterTraits, shape: MatmulShape): MatmulPlan[] {
+  const { m, n, k, batch } = shape;
+  const work = 2 * m * n * k * batch;
+  const scalar = plan("any_shape", shape, [4, 4], [4, 8]);
+  if (k === 0 || (work < SMALL_WORK && !isAligned(shape))) return [scalar];
+  if (lanes !== 4 && lanes !== 8 && lanes !== 16) {
+    const small = plan("register_tile", shape, [m >= 8 ? 8 : 4, n >= 8 ? 8 : 4], [4, 4]);
+    if (work < LARGE_WORK) return [small, plan("register_tile", shape, [16, 16], [1, 4])];
+    return [plan("register_tile", shape, [16, 16], [1, 4]), small];
+  }
+  // The loads of a step of 4 are dealt to the lanes, so a tile has at least as many rows as there are lanes.
+  const subgroup = (tileM: number, tileN: number): MatmulPlan =>
+    plan("subgroup", shape, [tileM, tileN], [1, lanes], FEW_GROUPS.software);
+  const rows = [lanes, 8, 16].filter((size, index, all) => size >= lanes && all.indexOf(size) === index);
+  const fitting = rows.find((size) => size >= m) ?? 16;
+  const columns = lanes === 4 && n > 16 ? 8 : 4;
+  const first =
+    fitting === 16 && lanes === 4 && work >= LARGE_WORK && m >= 64
+      ? subgroup(32, columns)
+      : subgroup(fitting, columns);
+  const others = [subgroup(rows[0], 4), subgroup(16, 4), subgroup(16, 8), subgroup(32, lanes === 4 ? 8 : 4)];
+  return unique([first, ...others]);
+}
+
+function hardwarePlans(shape: MatmulShape): MatmulPlan[] {
+  const { m, n } = shape;
+  const small = plan("workgroup_tile", shape, [4, 4], [8, 8], FEW_GROUPS.hardware);
+  const large = plan("workgroup_tile", shape, [8, 8], [8, 8], FEW_GROUPS.hardware);
+  const wide = plan("workgroup_tile", shape, [4, 4], [16, 16], FEW_GROUPS.hardware);
+  const vector = plan("vector", shape, [4, 1], [1, 16]);
+  if (m <= 4) return [vector, small];
+  return m * n >= 512 * 512 ? [large, wide, small] : [small, wide, large];
+}
+
+function unique(plans: readonly MatmulPlan[]): MatmulPlan[] {
+  return plans.filter(({ name }, index) => plans.findIndex((other) => other.name === name) === index);
+}
