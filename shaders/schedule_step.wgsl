@@ -29,13 +29,14 @@ fn quarter_sine(t: f32) -> f32 {
   return t * (1.570796326795 + q * (-0.645964097506 + q * (0.0796926262462 + q * (-0.00468175413532 + q * tail))));
 }
 
-// e^x to a few units in the last place; WGSL's own may be wrong by 1e-5 for large x.
+// e^x to a few units in the last place, 0 below what a normal f32 holds; WGSL's own may be wrong by 1e-5 for large x.
 fn accurate_exp(x: f32) -> f32 {
-  let halvings = round(clamp(x * 1.442695041, -126.0, 127.0));
-  let r = (x - halvings * 0.693359375) + halvings * 2.12194440e-4;
+  let y = clamp(x, -87.0, 88.0);
+  let halvings = round(y * 1.442695041);
+  let r = (y - halvings * 0.693359375) + halvings * 2.12194440e-4;
   var series = 1.0 + r / 8.0;
   for (var n = 7.0; n > 0.0; n -= 1.0) { series = 1.0 + series * r / n; }
-  return ldexp(series, i32(halvings));
+  return select(ldexp(series, i32(halvings)), 0.0, x < -87.0);
 }
 
 @compute @workgroup_size(1)

@@ -108,7 +108,7 @@ const scheduleStep = defineKernel<Plan>({
 function planOf(schedule: Schedule): Plan {
   checkParameters(schedule);
   const plan = planOfKind(schedule);
-  if (Object.values(plan).some(Number.isNaN)) {
+  if (!Object.values(plan).every(Number.isFinite)) {
     throw new ValueError(`schedule ${schedule.kind}: a parameter is missing in ${JSON.stringify(schedule)}`);
   }
   return plan;
