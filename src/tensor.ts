@@ -61,8 +61,7 @@ export class Tensor implements View {
    *   recorded again, and later ops work.
    */
   data(): Promise<Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>> {
-    // Not by a rejection: a body that does not look at the promise would never learn of it.
-    this.gpu.forbidInScope("tensor.data: a read-back", "read after it");
+    this.forbidReadingInScope();
     return this.readBack();
   }
 
@@ -71,11 +70,21 @@ export class Tensor implements View {
     return this.dtype === "f32" ? new Float32Array(bytes) : new Uint32Array(bytes);
   }
 
-  /** The only value of a tensor of one element. @throws ShapeError for any other size; as `data` does */
-  async item(): Promise<number> {
+  /** Throws at once and not by a rejection, of which a body that drops the promise would never learn. */
+  private forbidReadingInScope(): void {
+    this.gpu.forbidInScope("tensor.data: a read-back", "read after it");
+  }
+
+  /** The only value of a tensor of one element. @throws as `data` does; rejects with ShapeError for another size */
+  item(): Promise<number> {
+    this.forbidReadingInScope();
+    return this.readItem();
+  }
+
+  private async readItem(): Promise<number> {
     if (this.size !== 1)
       throw new ShapeError(`tensor.item: takes a tensor of one element, got shape [${this.shape}]`);
-    return (await this.data())[0];
+    return (await this.readBack())[0];
   }
 
   /**
@@ -271,8 +280,8 @@ function toTyped(
   dtype: DType,
   checkFinite: boolean,
 ): { values: Float32Array | Uint32Array; shape: Shape } {
-  const shape = ArrayBuffer.isView(data) ? [data.length] : nestedShape(what, data);
-  const flat = ArrayBuffer.isView(data) ? data : flatten(what, data, shape);
+  const shape = isTyped(data) ? [data.length] : nestedShape(what, data);
+  const flat = isTyped(data) ? data : flatten(what, data, shape);
   if (dtype === "u32") {
     if (flat instanceof Uint32Array) return { values: flat, shape };
     for (let i = 0; i < flat.length; i++) {
@@ -296,6 +305,16 @@ function toTyped(
     }
   }
   return { values, shape };
+}
+
+/** Typed arrays of numbers; a DataView has no elements, and BigInts are no numbers. */
+function isTyped(data: NestedNumbers | TypedData): data is TypedData {
+  return (
+    ArrayBuffer.isView(data) &&
+    !(data instanceof DataView) &&
+    !(data instanceof BigInt64Array) &&
+    !(data instanceof BigUint64Array)
+  );
 }
 
 function nestedShape(what: string, data: NestedNumbers): Shape {
