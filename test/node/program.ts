@@ -19,8 +19,8 @@ export interface ProgramOptions {
   cwd?: string;
 }
 
-/** A program that has not ended by then hangs; starting it takes about a second. */
-const timeoutMs = 60_000;
+/** A program that has not ended by then hangs; starting it takes about a second, a training run a minute. */
+const timeoutMs = 180_000;
 
 /** Bundles a program of test/node/programs with the project's build script; resolves to the bundle's path. */
 export async function bundleProgram(name: string): Promise<string> {
