@@ -2,8 +2,9 @@
 //   decoupled: parameter *= 1 - rate * weight_decay, g = gradient; else g = gradient + weight_decay * parameter
 //   first += (1 - beta1) (g - first),  second += (1 - beta2) (g^2 - second)
 //   parameter -= rate * (first / (1 - beta1^t)) / (sqrt(second / (1 - beta2^t)) + eps)
-// parameter, gradient, first, second: any shape; step: [1], t, the number of this step from 1; learning_rate: [1], the
-// rate if `scheduled`, else params.rate. Powers come in as logarithms: 1 - beta^t loses its digits otherwise.
+// parameter, gradient, first, second: any shape; step: [1], t, the number of this step from 1; learning_rate:
+// [1], the rate if `scheduled`, else params.rate. Powers come in as logarithms: 1 - beta^t loses its digits
+// otherwise.
 
 // Four elements at a time; the host makes the form for sizes that 4 does not divide (f32).
 alias Item = vec4f;
@@ -31,8 +32,8 @@ struct Params {
 
 const WORKGROUP_SIZE = 64u;
 
-// 1 - e^x for x <= 0 with a relative error of a few 1e-7: the Taylor series near 0, and 1 - e^2y = (1 - e^y)(1 + e^y)
-// to get there.
+// 1 - e^x for x <= 0 with a relative error of a few 1e-7: the Taylor series near 0, and 1 - e^2y = (1 -
+// e^y)(1 + e^y) to get there.
 fn one_minus_exp(x: f32) -> f32 {
   var y = max(x, -32.0);
   var doublings = 0u;

@@ -1,7 +1,7 @@
 // The exclusive prefix sum of each block of 64 words, in place; the way down of a prefix sum.
 //   x[64 b + i] = starts[b] + Σ_{j < i} x[64 b + j]
-// x: [count], count a multiple of 4; starts: the exclusive prefix sums of the blocks' sums, absent for a single block.
-// One block an invocation.
+// x: [count], count a multiple of 4; starts: the exclusive prefix sums of the blocks' sums, absent for a
+// single block. One block an invocation.
 
 struct Params {
   count: u32,

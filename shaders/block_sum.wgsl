@@ -1,7 +1,7 @@
 // The sum of each block of 64 words; the way up of a prefix sum (block_prefix_sum.wgsl is the way down).
 //   sums[b] = Σ x[64 b … 64 b + 63]
-// x: [count], count a multiple of 4; sums: [blocks], blocks = ceil(count / 64) filled up with zeros to a multiple of 4.
-// One block an invocation.
+// x: [count], count a multiple of 4; sums: [blocks], blocks = ceil(count / 64) filled up with zeros to a
+// multiple of 4. One block an invocation.
 
 struct Params {
   count: u32,

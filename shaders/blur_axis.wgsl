@@ -1,7 +1,8 @@
-// Weighted sums of neighbors along one axis, four results an invocation: a blur of images is one down and one across.
+// Weighted sums of neighbors along one axis, four results an invocation: a blur of images is one down and one
+// across.
 //   y[o][p][i] = Σ_t weights[t] x[o][border(p - lead + t)][i]
-// x: [outer, size, inner], y: [outer, y_size, inner], weights: [taps]. border: 0 positions past the ends count as
-// zeros, 1 they are mirrored about the end pixels, 2 the end pixels are repeated.
+// x: [outer, size, inner], y: [outer, y_size, inner], weights: [taps]. border: 0 positions past the ends
+// count as zeros, 1 they are mirrored about the end pixels, 2 the end pixels are repeated.
 
 struct Params {
   outer: u32,

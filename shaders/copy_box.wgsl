@@ -1,7 +1,7 @@
 // Copies a box of a tensor to a box of another, walking its axes in any order: transpose, slice and concat.
 //   y[y_start + Σ_a i_a y_strides_a] = x[x_start + Σ_a i_a x_strides_a]  for all 0 <= i_a < sizes_a
-// x, y: 32-bit words; count = Π sizes_a, the last axis inmost. Up to eight axes; sizes are 1 where there are fewer.
-// The host joins axes that lie behind each other in both tensors.
+// x, y: 32-bit words; count = Π sizes_a over `axes` axes, up to eight, axis 0 the inmost. The host joins axes that
+// lie behind each other in both tensors.
 
 struct Params {
   count: u32,
@@ -34,7 +34,6 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     var rest = i;
     var source_at = params.x_start;
     var target_at = params.y_start;
-    // Axis 0 is the inmost here.
     for (var axis = 0u; axis < params.axes; axis++) {
       let size = pick(params.sizes_low, params.sizes_high, axis);
       let next = rest / size;

@@ -1,7 +1,7 @@
 // Dropout: zeroes elements at random and scales the others, so that the expected value stays.
 //   mask[4 b + i] = 0 if (word i of philox(block b) >> 8) < threshold, else scale;  y = x * mask
-// x, y, mask: [count]; counter: absent, or one or two words that count draws. threshold: 2^24 times the rate; scale:
-// 1 / (1 - rate). One block of four words an invocation.
+// x, y, mask: [count]; counter: absent, or one or two words that count draws. threshold: 2^24 times the rate;
+// scale: 1 / (1 - rate). One block of four words an invocation.
 
 struct Params {
   count: u32,

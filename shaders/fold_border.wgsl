@@ -1,7 +1,8 @@
-// The gradient of a border along one axis: what was taken for positions past the ends goes back to its pixels.
+// The gradient of a border along one axis: what was taken for positions past the ends goes back to its
+// pixels.
 //   dx[o][k][i] = Σ_{p : border(p) = k} dy[o][p + radius][i],  p from -radius to size + radius - 1
-// dy: [outer, size + 2 radius, inner], dx: [outer, size, inner]; count: elements of dx. border: 1 mirrored about the
-// end pixels (radius < size), 2 the end pixels repeated.
+// dy: [outer, size + 2 radius, inner], dx: [outer, size, inner]; count: elements of dx. border: 1 mirrored
+// about the end pixels (radius < size), 2 the end pixels repeated.
 
 struct Params {
   count: u32,

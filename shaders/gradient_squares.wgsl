@@ -1,7 +1,7 @@
 // Partial sums of squares of one tensor, for the norm over many (clip_factor.wgsl adds them up).
 //   partials[first + k] = Σ_j x[k + j lanes]^2,  k from 0 to lanes - 1
-// x: any shape; partials: one array for all tensors, in which `first` and `lanes` count items. Which elements meet in
-// a sum depends on the size alone, so the norm is the same in every run.
+// x: any shape; partials: one array for all tensors, in which `first` and `lanes` count items. Which elements
+// meet in a sum depends on the size alone, so the norm is the same in every run.
 
 // Four elements at a time; the host makes the form for sizes that 4 does not divide (f32).
 alias Item = vec4f;

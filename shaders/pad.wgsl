@@ -1,7 +1,7 @@
 // A tensor with a margin of one value around it; also the gradient of a slice.
 //   y[i] = x[i - before] where that lies in x, else value
-// x, y: up to eight axes, 32-bit words; count: elements of y. sizes are those of y, x_sizes those of x, axis 0 the
-// inmost; the host joins axes without a margin.
+// x, y: up to eight axes, 32-bit words; count: elements of y. sizes are those of y, x_sizes those of x, axis
+// 0 the inmost; the host joins axes without a margin.
 
 struct Params {
   count: u32,

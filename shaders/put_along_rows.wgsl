@@ -1,4 +1,5 @@
-// Puts elements at their positions in each row: the gradient of take_along_rows.wgsl for positions that differ.
+// Puts elements at their positions in each row: the gradient of take_along_rows.wgsl for positions that
+// differ.
 //   dx[row][indices[row][i]] = dy[row][i]
 // dy, indices: [rows, k]; dx: [rows, n], zeros before.
 

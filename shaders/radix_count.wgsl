@@ -1,7 +1,9 @@
-// Radix sort, step 1 of 3 of a pass: how often each of the 16 values of a 4-bit digit stands in each chunk of a row.
+// Radix sort, step 1 of 3 of a pass: how often each of the 16 values of a 4-bit digit stands in each chunk of
+// a row.
 //   counts[row][digit][chunk] = #{ i in chunk : (keys[row][i] >> shift) & 15 = digit }
-// keys: [rows, quads] vec4; counts: [rows, 16, chunks], a row cut into chunks of CHUNK vec4, one an invocation.
-// Sixteen counters of a byte each fit one vec4u, so there is neither a private array nor an atomic.
+// keys: [rows, quads] vec4; counts: [rows, 16, chunks], a row cut into chunks of CHUNK vec4, one an
+// invocation. Sixteen counters of a byte each fit one vec4u, so there is neither a private array nor an
+// atomic.
 
 // @constants
 const CHUNK: u32 = 32u;

@@ -1,10 +1,11 @@
 // Radix sort, step 3 of 3 of a pass: every element goes to its place among the elements of its digit.
 //   place = starts[row][digit][chunk] + (how many earlier elements of the chunk have the digit)
 //   keys_out[place] = key, indices_out[place] = index
-// keys, indices: [rows, quads] vec4; the first pass has no indices and takes the positions 0, 1, … of the row.
-// starts: [rows, 16, chunks], the exclusive prefix sum of the counts over all rows, so that every row begins at its
-// own start by itself. The last pass stores only the first `keep` places of a row, indices_out is [rows, keep], and
-// leaves keys_out alone. An invocation takes the elements of its chunk in order, so the sort is stable.
+// keys, indices: [rows, quads] vec4; the first pass has no indices and takes the positions 0, 1, … of the
+// row. starts: [rows, 16, chunks], the exclusive prefix sum of the counts over all rows, so that every row
+// begins at its own start by itself. The last pass stores only the first `keep` places of a row, indices_out
+// is [rows, keep], and leaves keys_out alone. An invocation takes the elements of its chunk in order, so the
+// sort is stable.
 
 // @constants
 const CHUNK: u32 = 32u;

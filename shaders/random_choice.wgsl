@@ -1,7 +1,7 @@
 // Each element one of two values at random, the same on every adapter.
 //   y[4 b + i] = below if (word i of philox(block b) >> 8) < threshold, else above
-// y: [count]; counter: absent, or one or two words that count draws. threshold: 2^24 times the probability of `below`.
-// One block of four words an invocation.
+// y: [count]; counter: absent, or one or two words that count draws. threshold: 2^24 times the probability of
+// `below`. One block of four words an invocation.
 
 struct Params {
   count: u32,

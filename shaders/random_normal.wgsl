@@ -1,4 +1,5 @@
-// Normal draws by Box and Muller's transform, with polynomials of its own: WGSL's log, sin and cos may be far off.
+// Normal draws by Box and Muller's transform, with polynomials of its own: WGSL's log, sin and cos may be far
+// off.
 //   (y[4 b], y[4 b + 1]) = mean + deviation * sqrt(-2 ln(1 - u[0])) * (cos 2 pi u[1], sin 2 pi u[1])
 // and the same of u[2], u[3] for the other two, u[i] = (word i of philox(block b) >> 8) * 2^-24.
 // y: [count]; counter: absent, or one or two words that count draws. One block of four words an invocation.
@@ -53,8 +54,8 @@ fn counter_of(block: u32) -> vec4u {
   return vec4u(block, params.stream, draw);
 }
 
-// ln(1 - n 2^-24), n from 0 to 2^24 - 1, to a few units in the last place at both ends: with 1 - n 2^-24 = m 2^e and
-// m in [0.7, 1.42), ln m = 2 atanh(f / (2 + f)) for f = m - 1, which is exact.
+// ln(1 - n 2^-24), n from 0 to 2^24 - 1, to a few units in the last place at both ends: with 1 - n 2^-24 = m
+// 2^e and m in [0.7, 1.42), ln m = 2 atanh(f / (2 + f)) for f = m - 1, which is exact.
 fn log_of_complement(n: u32) -> f32 {
   let bits = bitcast<u32>(f32(0x1000000u - n));
   let half = (bits & 0x7fffffu) >= 0x3504f3u;
@@ -70,8 +71,8 @@ fn log_of_complement(n: u32) -> f32 {
 // sin(t pi/2) for t in [0, 1]: the Taylor polynomial, whose next term is below 6e-10.
 fn quarter_sine(t: f32) -> f32 {
   let q = t * t;
-  let tail = 1.60441184787e-4 + q * (-3.598843235e-6 + q * 5.692172920e-8);
-  return t * (1.570796326795 + q * (-0.645964097506 + q * (0.0796926262462 + q * (-0.00468175413532 + q * tail))));
+  let tail = -0.00468175413532 + q * (1.60441184787e-4 + q * (-3.598843235e-6 + q * 5.692172920e-8));
+  return t * (1.570796326795 + q * (-0.645964097506 + q * (0.0796926262462 + q * tail)));
 }
 
 // Two normal numbers of two words.

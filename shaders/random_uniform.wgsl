@@ -1,7 +1,7 @@
 // Uniform draws, the same bits on every adapter.
 //   y[4 b + i] = min(low + u[i] * width, largest),  u[i] = (word i of philox(block b) >> 8) * 2^-24 in [0, 1)
-// y: [count]; counter: absent, or one or two words that count draws. largest is the float below `high`, which rounding
-// could reach. One block of four words an invocation.
+// y: [count]; counter: absent, or one or two words that count draws. largest is the float below `high`, which
+// rounding could reach. One block of four words an invocation.
 
 struct Params {
   count: u32,
@@ -57,7 +57,8 @@ fn counter_of(block: u32) -> vec4u {
 
 fn uniform_of(word: u32) -> f32 {
   let share = f32(word >> 8u) * 0x1p-24;
-  // Rounded twice, never by a fused multiply-add, which not every adapter makes: no compiler knows that zero is 0.
+  // Rounded twice, never by a fused multiply-add, which not every adapter makes: no compiler knows that zero
+  // is 0.
   let product = bitcast<f32>(bitcast<u32>(share * params.width) ^ params.zero);
   return min(params.low + product, params.largest);
 }

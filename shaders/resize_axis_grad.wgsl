@@ -1,7 +1,7 @@
 // The gradient of a bilinear resize along one axis; a resize of images is one down and one across.
 //   dx[o][k][i] = Σ_p ((1 - share(p)) [low(p) = k] + share(p) [high(p) = k]) dy[o][p][i]
-// with low, high and share as in resize_bilinear.wgsl. dy: [outer, y_size, inner], dx: [outer, size, inner]; count:
-// elements of dx. Each element of dx looks at the few p that can reach it, so there are no atomics.
+// with low, high and share as in resize_bilinear.wgsl. dy: [outer, y_size, inner], dx: [outer, size, inner];
+// count: elements of dx. Each element of dx looks at the few p that can reach it, so there are no atomics.
 
 struct Params {
   count: u32,
@@ -32,7 +32,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let line = at / params.inner;
     let outer = line / params.size;
     let k = line - outer * params.size;
-    // Pixels at a distance of less than 1: from (k - 1/2) y_size / size - 1/2 on, before (k + 3/2) y_size / size - 1/2.
+    // Pixels at a distance of less than 1: from (k - 1/2) y_size / size - 1/2 on, before (k + 3/2) y_size /
+    // size - 1/2.
     let first = max(params.y_size * (max(2u * k, 1u) - 1u) / (2u * params.size), 1u) - 1u;
     let last = min(params.y_size * (2u * k + 3u) / (2u * params.size), params.y_size - 1u);
     var source_at = (outer * params.y_size + first) * params.inner + at - line * params.inner;

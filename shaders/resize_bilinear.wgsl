@@ -1,9 +1,10 @@
 // Bilinear resize with pixel centers aligned (align_corners false), no anti-aliasing.
 //   y[plane][i][j] = (1 - v) ((1 - u) x[top][left] + u x[top][right])
 //                  + v ((1 - u) x[bottom][left] + u x[bottom][right])
-// top = floor(p), v = p - top, bottom = top + 1 held within the image, p = max((i + 1/2) height / y_height - 1/2, 0),
-// and the same across. x: [planes, height, width], y: [planes, y_height, y_width]; count: elements of y. Positions are
-// fractions of whole numbers: in f32 they would lose the digits of u and v on large images.
+// top = floor(p), v = p - top, bottom = top + 1 held within the image, p = max((i + 1/2) height / y_height -
+// 1/2, 0), and the same across. x: [planes, height, width], y: [planes, y_height, y_width]; count: elements
+// of y. Positions are fractions of whole numbers: in f32 they would lose the digits of u and v on large
+// images.
 
 struct Params {
   count: u32,

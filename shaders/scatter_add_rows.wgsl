@@ -1,7 +1,8 @@
 // The gradient of gathering rows: every row gets the sum of the gradients of those that were taken of it.
 //   dx[r][j] = Σ_{i : rows[i] = r} dy[i][j], summed in the order of i
-// dy: [n, width]; rows, order: [n], order the stable argsort of rows; dx: [x_rows, width], zeros before. Equal row
-// numbers stand together in the order; the first of each run adds up the run, so there are no atomics.
+// dy: [n, width]; rows, order: [n], order the stable argsort of rows; dx: [x_rows, width], zeros before.
+// Equal row numbers stand together in the order; the first of each run adds up the run, so there are no
+// atomics.
 
 struct Params {
   n: u32,

@@ -1,7 +1,9 @@
 // Stable argsort of short rows by counting: an element's place is the number of elements that come before it.
-//   rank(i) = #{ j : keys[j] < keys[i], or keys[j] = keys[i] and j < i };  indices[rank(i)] = i  if rank(i) < keep
-// keys: [rows, quads] vec4, padded with the largest word, which never comes before an element; indices: [rows, keep],
-// the first `keep` of the order of the n elements. Each invocation ranks four neighbors against four at a time.
+//   rank(i) = #{ j : keys[j] < keys[i], or keys[j] = keys[i] and j < i }
+//   indices[rank(i)] = i  if rank(i) < keep
+// keys: [rows, quads] vec4, padded with the largest word, which never comes before an element; indices:
+// [rows, keep], the first `keep` of the order of the n elements. Each invocation ranks four neighbors against
+// four at a time.
 
 struct Params {
   rows: u32,

@@ -1,8 +1,9 @@
 // Sort keys: u32 words whose ascending order is the order wanted of the values.
 //   keys[row][i] = order(x[row][i]) xor flip  for i < n, and the largest word for the padding behind
-// x: [rows, n], the words of u32 or (is_float) f32 values; keys: [rows, width], width = n rounded up to a multiple of
-// 4. u32 values are held to at most `limit`. A float's order: negative ones have all bits inverted, the others the
-// sign bit set; -0 counts as +0, so that the two are equal. flip: 0 for ascending, 0xffffffff for descending order.
+// x: [rows, n], the words of u32 or (is_float) f32 values; keys: [rows, width], width = n rounded up to a
+// multiple of 4. u32 values are held to at most `limit`. A float's order: negative ones have all bits
+// inverted, the others the sign bit set; -0 counts as +0, so that the two are equal. flip: 0 for ascending,
+// 0xffffffff for descending order.
 
 struct Params {
   n: u32,

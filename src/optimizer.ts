@@ -1,6 +1,6 @@
 /**
- * Optimizers that keep the state of a whole model: a step is clipping, the schedule and one kernel a parameter, all of
- * it recorded, so that `gpu.program` can replay it.
+ * Optimizers that keep the state of a whole model: a step is clipping, the schedule and one kernel a
+ * parameter, all of it recorded, so that `gpu.program` can replay it.
  */
 import { ShapeError, ValueError } from "./gpu/errors.js";
 import type { Gpu } from "./gpu/gpu.js";
@@ -71,7 +71,8 @@ export abstract class Optimizer {
 
   /**
    * Records one step: clips the gradients, takes the schedule's rate and updates every parameter in place.
-   * @param gradients one for each parameter, by the same names or in the same order; changed if there is clipping
+   * @param gradients one for each parameter, by the same names or in the same order; changed if there is
+   *   clipping
    * @throws ShapeError if a gradient is missing, has no parameter, or has another shape
    */
   step(gradients: TensorSet): void {
@@ -112,8 +113,10 @@ export abstract class Optimizer {
 
   /**
    * Takes over what `save` gave.
-   * @param saved all of this optimizer's state and nothing else; checked as a whole before anything is written
-   * @throws ValueError if a name is missing or unknown, or the step is not a whole number; ShapeError for another shape
+   * @param saved all of this optimizer's state and nothing else; checked as a whole before anything is
+   *   written
+   * @throws ValueError if a name is missing or unknown, or the step is not a whole number; ShapeError for
+   *   another shape
    * @example
    * optimizer.load(decodeSafetensors(bytes).tensors);
    */
@@ -123,8 +126,8 @@ export abstract class Optimizer {
       const [array, tensor] = [saved.get(name), targets[name]];
       if (!array || !tensor) {
         throw new ValueError(
-          `optimizer.load: "${name}" is ${array ? "not of this optimizer" : "missing"}; give what save() gave for the ` +
-            `same parameters and options`,
+          `optimizer.load: "${name}" is ${array ? "not of this optimizer" : "missing"}; give what save() gave ` +
+            `for the same parameters and options`,
         );
       }
       if (array.shape.join() !== tensor.shape.join() || array.data.length !== tensor.size) {

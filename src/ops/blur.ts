@@ -9,7 +9,7 @@ import { refuseShared } from "./aliasing.js";
 import { checkImages } from "./resize.js";
 import { strideGrid } from "./stride_grid.js";
 
-/** What is taken for pixels outside: zeros, the image mirrored about its edge pixels, or the edge pixels repeated. */
+/** For pixels outside: zeros, the image mirrored about its edge pixels, or the edge pixels repeated. */
 const BORDERS = { zero: 0, reflect: 1, replicate: 2 } as const;
 
 export type Border = keyof typeof BORDERS;
@@ -104,8 +104,8 @@ function blurOf(op: string, name: string, shape: Shape, options: GaussianBlurOpt
   }
   if (border === "reflect" && radius >= Math.min(...shape.slice(-2))) {
     throw new ShapeError(
-      `${op}: a border mirrored over a radius of ${radius} takes images larger than that, and ${name} has shape ` +
-        `[${shape}]; take a smaller radius, or border "replicate"`,
+      `${op}: a border mirrored over a radius of ${radius} takes images larger than that, and ${name} has ` +
+        `shape [${shape}]; take a smaller radius, or border "replicate"`,
     );
   }
   return { sigma, radius, border };
@@ -125,7 +125,8 @@ function axesOf(shape: Shape): [down: Axis, across: Axis] {
  * Blurs images with Gaussian weights e^(-d² / 2 sigma²) at the distances d up to `radius`, which add up to 1.
  * @param x [..., height, width], such as NCHW
  * @returns the shape of x
- * @throws ValueError for an option out of range; ShapeError for a shape without images, or too small to be mirrored
+ * @throws ValueError for an option out of range; ShapeError for a shape without images, or too small to be
+ *   mirrored
  * @example
  * const soft = gaussianBlur(images, { sigma: 1.5 });
  */
@@ -148,7 +149,8 @@ export function gaussianBlur(x: Tensor, options: GaussianBlurOptions): Tensor {
 }
 
 /**
- * dx of `gaussianBlur`. The weights are even, so it is a blur itself, but for the border, which is folded back.
+ * dx of `gaussianBlur`. The weights are even, so it is a blur itself, but for the border, which is folded
+ * back.
  * @param dy the shape of x
  * @param options the forward op's
  * @throws as `gaussianBlur`

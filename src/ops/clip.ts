@@ -62,8 +62,9 @@ function checkLimit(op: string, name: string, limit: number): void {
 }
 
 /**
- * Scales all gradients, in place, by min(1, maxNorm / (norm + 1e-6)), norm being the L2 norm over all their elements
- * together. The sum has the same order in every run. Squares that pass the float32 range make the norm infinite.
+ * Scales all gradients, in place, by min(1, maxNorm / (norm + 1e-6)), norm being the L2 norm over all their
+ * elements together. The sum has the same order in every run. Squares that pass the float32 range make the
+ * norm infinite.
  * @param gradients tensors of any shapes, each only once
  * @param maxNorm above 0
  * @param options `out`: [1], for the norm

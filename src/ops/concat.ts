@@ -11,8 +11,8 @@ import { withWords } from "./words.js";
  * Tensors one after the other along an axis.
  * @param tensors at least one; equal in dtype and in all axes but this
  * @param axis from the end when negative
- * @throws ShapeError if the tensors do not fit each other, or for an `out` of another shape or dtype, or that is one of
- *   them; ValueError for an axis out of range
+ * @throws ShapeError if the tensors do not fit each other, or for an `out` of another shape or dtype, or that
+ *   is one of them; ValueError for an axis out of range
  * @example
  * const both = concat([a, b], 1); // [n, a + b]
  */
@@ -26,8 +26,8 @@ export function concat(tensors: readonly Tensor[], axis: number, { out }: Moveme
     const fits = x.rank === first.rank && x.shape.every((size, i) => i === along || size === first.shape[i]);
     if (!fits || x.dtype !== first.dtype) {
       throw new ShapeError(
-        `concat: ${x.dtype} [${x.shape}] does not go with ${first.dtype} [${first.shape}]: dtypes and all axes but ${along} ` +
-          `must be equal`,
+        `concat: ${x.dtype} [${x.shape}] does not go with ${first.dtype} [${first.shape}]: ` +
+          `dtypes and all axes but ${along} must be equal`,
       );
     }
     refuseShared("concat", out, { "one of the tensors": x });

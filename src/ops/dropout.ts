@@ -1,4 +1,4 @@
-/** Dropout, after Srivastava et al. (2014): the kept elements are scaled in training, so that evaluation does nothing. */
+/** Dropout, after Srivastava et al. (2014), with the kept elements scaled, so that evaluation does nothing. */
 import dropoutWgsl from "../../shaders/dropout.wgsl";
 import dropoutGradWgsl from "../../shaders/dropout_grad.wgsl";
 import { ShapeError } from "../gpu/errors.js";

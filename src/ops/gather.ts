@@ -43,8 +43,8 @@ const scatterKernel = defineKernel<{ width: number }>({
 /**
  * Rows of x by their numbers: y[i, ...] = x[rows[i], ...].
  * @param x [rows, ...], f32 or u32
- * @param rows u32, any shape, below x's first dimension: a greater one gives NaN (of u32 the largest), which debug
- *   mode reports
+ * @param rows u32, any shape, below x's first dimension: a greater one gives NaN (of u32 the largest), which
+ *   debug mode reports
  * @returns [...rows.shape, ...], of x's dtype
  * @throws ShapeError for a scalar x, a wrong dtype, or an `out` of another shape or dtype
  * @example
@@ -61,8 +61,8 @@ export function gatherRows(x: Tensor, rows: Tensor, { out }: { readonly out?: Te
 }
 
 /**
- * dx of `gatherRows`: each row of dy added to the row that it came from. The sums go by the order of `rows`, so they
- * are the same in every run.
+ * dx of `gatherRows`: each row of dy added to the row that it came from. The sums go by the order of `rows`,
+ * so they are the same in every run.
  * @param dy [...rows.shape, ...]
  * @param rows the forward op's; numbers past the last row are left out
  * @param options `inputShape`: the shape of the forward op's x
@@ -77,8 +77,8 @@ export function gatherRowsGrad(
 ): Tensor {
   if (inputShape.length === 0 || dy.shape.join() !== [...rows.shape, ...inputShape.slice(1)].join()) {
     throw new ShapeError(
-      `gatherRowsGrad: dy has shape [${dy.shape}], and the shape of rows [${rows.shape}] followed by that of one row of ` +
-        `inputShape [${inputShape}] is taken`,
+      `gatherRowsGrad: dy has shape [${dy.shape}], and the shape of rows [${rows.shape}] followed by that ` +
+        `of one row of inputShape [${inputShape}] is taken`,
     );
   }
   if (out && out.shape.join() !== inputShape.join()) {

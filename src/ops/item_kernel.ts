@@ -1,6 +1,6 @@
 /**
- * Kernels that update tensors element by element, written for four elements at a time (`alias Item = vec4f;`), which
- * loads fastest. Sizes that 4 does not divide take the same text with f32 in its place.
+ * Kernels that update tensors element by element, written for four elements at a time (`alias Item =
+ * vec4f;`), which loads fastest. Sizes that 4 does not divide take the same text with f32 in its place.
  */
 import { KernelError } from "../gpu/errors.js";
 import { defineKernel, type Kernel, type KernelRecord, type Shapes, sizeOf } from "../gpu/kernel.js";

@@ -1,4 +1,4 @@
-/** Ops that move elements and compute nothing: bit by bit, for f32 and u32 alike. Their gradients move them back. */
+/** Ops that move elements bit by bit, f32 and u32 alike, and their gradients, which move them back. */
 export type { MovementGradOptions, MovementOptions } from "./boxes.js";
 export { concat, concatGrad } from "./concat.js";
 export { gatherRows, gatherRowsGrad } from "./gather.js";

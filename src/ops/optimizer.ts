@@ -1,7 +1,7 @@
 /**
- * Optimizer steps: kernels that change a parameter and its state in place, with PyTorch's formulas. What changes from
- * step to step may be data on the device (the learning rate, the step count), so that a recorded program trains on.
- * The classes in src/optimizer.ts keep the state of a whole model.
+ * Optimizer steps: kernels that change a parameter and its state in place, with PyTorch's formulas. What
+ * changes from step to step may be data on the device (the learning rate, the step count), so that a recorded
+ * program trains on. The classes in src/optimizer.ts keep the state of a whole model.
  */
 import adamWgsl from "../../shaders/adam_step.wgsl";
 import sgdMomentumWgsl from "../../shaders/sgd_momentum_step.wgsl";
@@ -187,7 +187,8 @@ export function checkAdam(
  * @param parameter any shape; changed in place
  * @param gradient the same shape
  * @returns the parameter
- * @throws ShapeError if shapes differ; ValueError for an option out of range, or a momentum without a velocity
+ * @throws ShapeError if shapes differ; ValueError for an option out of range, or a momentum without a
+ *   velocity
  * @example
  * const velocity = zeros(gpu, weights.shape);
  * sgd(weights, dweights, { learningRate: 0.1, momentum: 0.9, velocity });
@@ -211,8 +212,8 @@ export function sgd(parameter: Tensor, gradient: Tensor, options: SgdOptions): T
 }
 
 /**
- * One step of Adam (Kingma and Ba 2014), in place: m ← β₁ m + (1 - β₁) g, v ← β₂ v + (1 - β₂) g²,
- * parameter ← parameter - learningRate · (m / (1 - β₁ᵗ)) / (√(v / (1 - β₂ᵗ)) + eps), t being `step`. Weight decay is an
+ * One step of Adam (Kingma and Ba 2014), in place: m ← β₁ m + (1 - β₁) g, v ← β₂ v + (1 - β₂) g², parameter ←
+ * parameter - learningRate · (m / (1 - β₁ᵗ)) / (√(v / (1 - β₂ᵗ)) + eps), t being `step`. Weight decay is an
  * L2 penalty: g = gradient + weightDecay · parameter.
  * @param parameter any shape; changed in place
  * @param gradient the same shape
@@ -230,8 +231,8 @@ export function adam(parameter: Tensor, gradient: Tensor, options: AdamOptions &
 }
 
 /**
- * One step of AdamW (Loshchilov and Hutter 2017), in place: the parameter shrinks by learningRate · weightDecay of
- * itself, and Adam's step without a penalty follows.
+ * One step of AdamW (Loshchilov and Hutter 2017), in place: the parameter shrinks by learningRate ·
+ * weightDecay of itself, and Adam's step without a penalty follows.
  * @param parameter any shape; changed in place
  * @param gradient the same shape
  * @returns the parameter

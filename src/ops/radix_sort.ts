@@ -1,6 +1,7 @@
 /**
- * Stable argsort along the last axis, without atomics and barriers: short rows by counting, long ones by a radix sort
- * of four bits a pass. Equal elements keep their order, so the result is the same on every adapter.
+ * Stable argsort along the last axis, without atomics and barriers: short rows by counting, long ones by a
+ * radix sort of four bits a pass. Equal elements keep their order, so the result is the same on every
+ * adapter.
  */
 import blockPrefixSumWgsl from "../../shaders/block_prefix_sum.wgsl";
 import blockSumWgsl from "../../shaders/block_sum.wgsl";

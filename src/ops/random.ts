@@ -1,11 +1,12 @@
 /**
- * Counter-based random numbers, drawn on the device: Philox4x32-10, with the definition of src/random.ts. A block of
- * four words comes of the key (the seed) and the counter (block, stream, draw low, draw high): word i mod 4 of block
- * floor(i / 4) makes element i. Uniform draws, choices and permutations are the same bits on every adapter, normal
- * draws agree within 1e-5.
+ * Counter-based random numbers, drawn on the device: Philox4x32-10, with the definition of src/random.ts. A
+ * block of four words comes of the key (the seed) and the counter (block, stream, draw low, draw high): word
+ * i mod 4 of block floor(i / 4) makes element i. Uniform draws, choices and permutations are the same bits on
+ * every adapter, normal draws agree within 1e-5.
  *
- * The draw is 0 unless a `counter` tensor is given: one or two u32 words that kernels read and `advance` counts
- * up, so that a replayed program draws anew at each run. Different seeds, streams and draws never share a counter.
+ * The draw is 0 unless a `counter` tensor is given: one or two u32 words that kernels read and `advance`
+ * counts up, so that a replayed program draws anew at each run. Different seeds, streams and draws never
+ * share a counter.
  */
 import advanceWgsl from "../../shaders/advance_counter.wgsl";
 import randomChoiceWgsl from "../../shaders/random_choice.wgsl";
@@ -137,8 +138,8 @@ function floatBelow(value: number): number {
 }
 
 /**
- * Independent draws from [low, high), the same bits on every adapter: low + u·(high - low) with u a multiple of 2^-24,
- * both operations rounded to float32.
+ * Independent draws from [low, high), the same bits on every adapter: low + u·(high - low) with u a multiple
+ * of 2^-24, both operations rounded to float32.
  * @param shape of the result
  * @throws ValueError unless low < high as finite float32 numbers, or for a seed or stream out of range
  * @example
@@ -160,9 +161,9 @@ export function randomUniform(
 }
 
 /**
- * Independent normal draws, by Box and Muller's transform: elements 4b and 4b + 1 are √(-2 ln(1 - u₀)) times cos 2πu₁
- * and sin 2πu₁, for the uniform draws u of block b; the next two come of u₂ and u₃. None is further out than 5.77
- * standard deviations. Draws agree within 1e-5 on all adapters.
+ * Independent normal draws, by Box and Muller's transform: elements 4b and 4b + 1 are √(-2 ln(1 - u₀)) times
+ * cos 2πu₁ and sin 2πu₁, for the uniform draws u of block b; the next two come of u₂ and u₃. None is further
+ * out than 5.77 standard deviations. Draws agree within 1e-5 on all adapters.
  * @param shape of the result
  * @throws ValueError for a mean that is not finite, a negative std, or a seed or stream out of range
  * @example
@@ -182,7 +183,8 @@ export function randomNormal(
 }
 
 /**
- * Independent draws of 1 (with the probability given) and 0; element i is 1 where the uniform draw is below it.
+ * Independent draws of 1 (with the probability given) and 0; element i is 1 where the uniform draw is below
+ * it.
  * @param shape of the result
  * @throws ValueError for a probability outside 0 to 1, or a seed or stream out of range
  * @example

@@ -1,4 +1,4 @@
-/** Bilinear resize of images and its gradient, with PyTorch's conventions (align_corners false, no anti-aliasing). */
+/** Bilinear resize of images and its gradient, as PyTorch has it with align_corners false, no anti-aliasing. */
 import resizeAxisGradWgsl from "../../shaders/resize_axis_grad.wgsl";
 import resizeBilinearWgsl from "../../shaders/resize_bilinear.wgsl";
 import { LimitError, ShapeError } from "../gpu/errors.js";

@@ -1,6 +1,7 @@
 /**
- * Learning-rate schedules as a kernel: the rate of the coming update is computed on the device from the count of the
- * updates done, so that a recorded training step goes on by itself. Each schedule is a rise and a fall around a peak.
+ * Learning-rate schedules as a kernel: the rate of the coming update is computed on the device from the count
+ * of the updates done, so that a recorded training step goes on by itself. Each schedule is a rise and a fall
+ * around a peak.
  */
 import scheduleStepWgsl from "../../shaders/schedule_step.wgsl";
 import { ShapeError, ValueError } from "../gpu/errors.js";
@@ -44,8 +45,9 @@ export type Schedule =
       readonly minimum?: number;
     }
   /**
-   * Smith's cycle (2017) of `steps` updates: half a cosine from maximum / startDivisor (25) up to the maximum, at
-   * n = riseShare (0.3) · steps - 1, and another down to maximum / startDivisor / endDivisor (10,000), at the last
+   * Smith's cycle (2017) of `steps` updates: half a cosine from maximum / startDivisor (25) up to the
+   * maximum, at n = riseShare (0.3) · steps - 1, and another down to maximum / startDivisor / endDivisor
+   * (10,000), at the last
    */
   | {
       readonly kind: "oneCycle";
@@ -127,7 +129,8 @@ function checkParameters(schedule: Schedule): void {
       return;
     const range = high === Infinity ? `of at least ${low}` : `from ${low} to ${high}`;
     throw new ValueError(
-      `schedule ${schedule.kind}: ${name} is ${value}, and a ${isWhole ? "whole" : "finite"} number ${range} is taken`,
+      `schedule ${schedule.kind}: ${name} is ${value}, and a ${isWhole ? "whole" : "finite"} number ` +
+        `${range} is taken`,
     );
   };
   for (const name of ["learningRate", "minimum", "maximum", "startFactor"]) check(name, 0, Infinity);
@@ -172,7 +175,8 @@ function planOfKind(schedule: Schedule): Plan {
     }
     default:
       throw new ValueError(
-        `schedule: kind "${(schedule as Schedule).kind}" is not known; take one of constant, step, exponential, cosine, linearWarmup, warmupCosine, oneCycle`,
+        `schedule: kind "${(schedule as Schedule).kind}" is not known; take one of constant, step, ` +
+          `exponential, cosine, linearWarmup, warmupCosine, oneCycle`,
       );
   }
 }
@@ -221,14 +225,14 @@ export function scheduleRate(schedule: Schedule, step: number): number {
 }
 
 /**
- * Writes the learning rate of the coming update and counts it: learningRate ← rate(step), step ← step + 1. Call it
- * once before the update's `sgd`, `adam` or `adamW`, which take both tensors.
+ * Writes the learning rate of the coming update and counts it: learningRate ← rate(step), step ← step + 1.
+ * Call it once before the update's `sgd`, `adam` or `adamW`, which take both tensors.
  * @param step u32 [1], how many updates were begun; zeros at the start
  * @param learningRate f32 [1], overwritten
  * @param schedule its kind and parameters
  * @throws ShapeError for another shape or dtype; ValueError for a parameter out of range
  * @example
- * advanceSchedule(step, learningRate, { kind: "warmupCosine", learningRate: 0.1, warmupSteps: 100, steps: 2000 });
+ * advanceSchedule(step, learningRate, { kind: "cosine", learningRate: 0.1, steps: 2000 });
  * adam(weights, dweights, { first, second, step, learningRate });
  */
 export function advanceSchedule(step: Tensor, learningRate: Tensor, schedule: Schedule): void {

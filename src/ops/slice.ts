@@ -86,7 +86,8 @@ export function sliceGrad(
  * @param x any shape, f32 or u32
  * @param before how many elements come before each axis, an entry an axis
  * @param after how many come behind
- * @throws ShapeError for another number of entries; ValueError for a negative one, or a value that the dtype has not
+ * @throws ShapeError for another number of entries; ValueError for a negative one, or a value that the dtype
+ *   has not
  * @example
  * const framed = pad(images, [0, 0, 2, 2], [0, 0, 2, 2]);
  */

@@ -1,6 +1,7 @@
 /**
- * Sorting along the last axis. The order is that of the numbers, -0 equal to +0, and equal elements keep their order
- * (the lower index first, in descending order too), so that every result is determined. NaN has no place in it.
+ * Sorting along the last axis. The order is that of the numbers, -0 equal to +0, and equal elements keep
+ * their order (the lower index first, in descending order too), so that every result is determined. NaN has
+ * no place in it.
  */
 import putAlongRowsWgsl from "../../shaders/put_along_rows.wgsl";
 import takeAlongRowsWgsl from "../../shaders/take_along_rows.wgsl";
@@ -133,8 +134,9 @@ export function topKGrad(
     (out && out.shape.join() !== inputShape.join())
   ) {
     throw new ShapeError(
-      `topKGrad: dvalues [${dvalues.shape}] and indices [${indices.shape}] must have one shape, which differs from ` +
-        `inputShape [${inputShape}] in the last dimension only${out ? `, and out [${out.shape}] that of inputShape` : ""}`,
+      `topKGrad: dvalues [${dvalues.shape}] and indices [${indices.shape}] must have one shape, which ` +
+        `differs from inputShape [${inputShape}] in the last dimension only` +
+        (out ? `, and out [${out.shape}] that of inputShape` : ""),
     );
   }
   refuseShared("topKGrad", out, { dvalues, indices });

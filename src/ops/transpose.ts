@@ -18,8 +18,8 @@ import { fromWords, withWords } from "./words.js";
  * The axes in another order: axis i of the result is axis permutation[i] of x.
  * @param x any shape, f32 or u32
  * @param permutation each axis once, from the end when negative; all of them reversed by default
- * @throws ShapeError for a permutation of another length, or an `out` of another shape; ValueError for an axis that
- *   is missing
+ * @throws ShapeError for a permutation of another length, or an `out` of another shape; ValueError for an
+ *   axis that is missing
  * @example
  * const nhwc = transpose(nchw, [0, 2, 3, 1]);
  */

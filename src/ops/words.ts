@@ -1,13 +1,13 @@
 /**
- * Ops that only move values (transpose, gather, sort) see every tensor as 32-bit words: one kernel then serves f32
- * and u32, and the bits stay what they are (a load as a float may flush denormals).
+ * Ops that only move values (transpose, gather, sort) see every tensor as 32-bit words: one kernel then
+ * serves f32 and u32, and the bits stay what they are (a load as a float may flush denormals).
  */
 import type { DType } from "../gpu/kernel.js";
 import { Tensor } from "../tensor.js";
 
 /**
- * Calls `body` with u32 views of the tensors and releases the views after it. A disposed tensor is passed as it is,
- * for the kernel to refuse it.
+ * Calls `body` with u32 views of the tensors and releases the views after it. A disposed tensor is passed as
+ * it is, for the kernel to refuse it.
  */
 export function withWords<Names extends string, Result>(
   tensors: Readonly<Record<Names, Tensor | undefined>>,
@@ -28,8 +28,8 @@ export function withWords<Names extends string, Result>(
 }
 
 /**
- * The result of a kernel on words under its own dtype: `out` if the caller gave it, else a tensor in place of `words`,
- * which is released.
+ * The result of a kernel on words under its own dtype: `out` if the caller gave it, else a tensor in place of
+ * `words`, which is released.
  */
 export function fromWords(words: Tensor, dtype: DType, out?: Tensor): Tensor {
   if (out) return out;
