@@ -43,8 +43,9 @@ export class PointwiseKernel<Options = object> {
     options: Options,
     out: Readonly<Record<string, Tensor | undefined>> = {},
   ): Record<string, Tensor> {
-    const size = (Object.values(inputs).find(Boolean) ?? Object.values(out).find(Boolean))?.size ?? 0;
-    return (size % 4 === 0 ? this.fours : this.ones).run(inputs, options, { out });
+    const tensors = [...Object.values(inputs), ...Object.values(out)];
+    const divisible = tensors.every((tensor) => !tensor || tensor.size % 4 === 0);
+    return (divisible ? this.fours : this.ones).run(inputs, options, { out });
   }
 }
 
