@@ -16,8 +16,6 @@
 const TILE_O: u32 = 8u;
 const TILE_P: u32 = 8u;
 const WORKGROUP_SIZE: u32 = 32u;
-const HAS_BIAS: bool = false;
-const ACTIVATION: u32 = 0u;
 const UNROLL: bool = true;
 const BLOCKS_P: u32 = TILE_P / 4u;
 // @end
@@ -50,6 +48,10 @@ struct Params {
   phases_y: u32,
   phases_x: u32,
   tiles_o: u32,
+  has_bias: u32,
+  // 0: a slope for negative sums, where 1 leaves them, 0 is ReLU and others are leaky ReLU; 3: tanh; 4: sigmoid.
+  // Uniforms and no constants, so that all convolutions and input gradients with a tile size are one pipeline.
+  activation: u32,
   slope: f32,
 }
 
@@ -59,12 +61,30 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-fn activate(v: vec4f) -> vec4f {
-  if (ACTIVATION == 1u) { return max(v, vec4f(0.0)); }
-  if (ACTIVATION == 2u) { return select(params.slope * v, v, v > vec4f(0.0)); }
-  if (ACTIVATION == 3u) { return tanh(clamp(v, vec4f(-15.0), vec4f(15.0))); }
-  if (ACTIVATION == 4u) { return 1.0 / (1.0 + exp(-max(v, vec4f(-80.0)))); }
-  return v;
+fn bend(v: vec4f) -> vec4f {
+  // Not 0 · v where the slope is 0: that is NaN for -infinity.
+  let negative = select(params.slope * v, vec4f(0.0), params.slope == 0.0);
+  return select(negative, v, v > vec4f(0.0));
+}
+
+// Positions count through the columns, rows and images of a phase.
+struct Position {
+  x: u32,
+  y: u32,
+  image: u32,
+}
+
+fn position_of(index: u32, columns: u32, rows: u32) -> Position {
+  return Position(index % columns, index / columns % rows, index / (columns * rows));
+}
+
+fn after(position: Position, columns: u32, rows: u32) -> Position {
+  let next_row = position.x + 1u == columns;
+  let next_image = next_row && position.y + 1u == rows;
+  return Position(
+    select(position.x + 1u, 0u, next_row),
+    select(position.y + u32(next_row), 0u, next_image),
+    position.image + u32(next_image));
 }
 
 struct Taps {
@@ -110,24 +130,14 @@ fn main(
   var at_x: array<i32, TILE_P>;
   // @scalars
   var image_at: array<u32, TILE_P>;
-  var q_x = first_p % phase_columns;
-  var q_y = first_p / phase_columns % phase_rows;
-  var image = first_p / (phase_columns * phase_rows);
+  var position = position_of(first_p, phase_columns, phase_rows);
   // @unroll
   for (var p = 0u; p < TILE_P; p++) {
     // Positions past the last image get a row that no tap leads into x.
-    at_y[p] = select(-0x40000000, i32(q_y * params.step_y), image < params.images);
-    at_x[p] = i32(q_x * params.step_x);
-    image_at[p] = (image * params.groups + channel_group) * params.inputs * plane;
-    q_x++;
-    if (q_x == phase_columns) {
-      q_x = 0u;
-      q_y++;
-      if (q_y == phase_rows) {
-        q_y = 0u;
-        image++;
-      }
-    }
+    at_y[p] = select(-0x40000000, i32(position.y * params.step_y), position.image < params.images);
+    at_x[p] = i32(position.x * params.step_x);
+    image_at[p] = (position.image * params.groups + channel_group) * params.inputs * plane;
+    position = after(position, phase_columns, phase_rows);
   }
   // Past the last channel the last one repeats.
   // @scalars
@@ -193,39 +203,47 @@ fn main(
   // @scalars
   var stored: array<bool, TILE_P>;
   let y_plane = params.rows * params.columns;
-  q_x = first_p % phase_columns;
-  q_y = first_p / phase_columns % phase_rows;
-  image = first_p / (phase_columns * phase_rows);
+  position = position_of(first_p, phase_columns, phase_rows);
   // @unroll
   for (var p = 0u; p < TILE_P; p++) {
-    let row = phase_y + q_y * params.phases_y;
-    let column = phase_x + q_x * params.phases_x;
-    stored[p] = image < params.images && row < params.rows && column < params.columns;
-    y_at[p] = (image * params.groups + channel_group) * params.outputs * y_plane + row * params.columns + column;
-    q_x++;
-    if (q_x == phase_columns) {
-      q_x = 0u;
-      q_y++;
-      if (q_y == phase_rows) {
-        q_y = 0u;
-        image++;
-      }
-    }
+    let row = phase_y + position.y * params.phases_y;
+    let column = phase_x + position.x * params.phases_x;
+    stored[p] = position.image < params.images && row < params.rows && column < params.columns;
+    let image_plane = (position.image * params.groups + channel_group) * params.outputs;
+    y_at[p] = (image_plane + first_o) * y_plane + row * params.columns + column;
+    position = after(position, phase_columns, phase_rows);
   }
   // @unroll
   for (var o = 0u; o < TILE_O; o++) {
     if (first_o + o < params.outputs) {
-      let channel_at = (first_o + o) * y_plane;
+      let channel_at = o * y_plane;
       var offset = 0.0;
-      if (HAS_BIAS) { offset = bias[channel_group * params.outputs + first_o + o]; }
+      if (params.has_bias != 0u) { offset = bias[channel_group * params.outputs + first_o + o]; }
       // @unroll
       for (var b = 0u; b < BLOCKS_P; b++) {
-        let v = activate(sum[o][b] + offset);
+        let v = bend(sum[o][b] + offset);
         if (stored[4u * b]) { y[y_at[4u * b] + channel_at] = v.x; }
         if (stored[4u * b + 1u]) { y[y_at[4u * b + 1u] + channel_at] = v.y; }
         if (stored[4u * b + 2u]) { y[y_at[4u * b + 2u] + channel_at] = v.z; }
         if (stored[4u * b + 3u]) { y[y_at[4u * b + 3u] + channel_at] = v.w; }
       }
     }
+  }
+
+  // Long text, so not in every one of the stores above, but a loop over what they stored.
+  if (params.activation == 0u) { return; }
+  position = position_of(first_p, phase_columns, phase_rows);
+  for (var p = 0u; p < TILE_P; p++) {
+    let row = phase_y + position.y * params.phases_y;
+    let column = phase_x + position.x * params.phases_x;
+    if (position.image < params.images && row < params.rows && column < params.columns) {
+      let image_plane = (position.image * params.groups + channel_group) * params.outputs;
+      for (var o = first_o; o < min(first_o + TILE_O, params.outputs); o++) {
+        let at = (image_plane + o) * y_plane + row * params.columns + column;
+        let v = y[at];
+        y[at] = select(1.0 / (1.0 + exp(-max(v, -80.0))), tanh(clamp(v, -15.0, 15.0)), params.activation == 3u);
+      }
+    }
+    position = after(position, phase_columns, phase_rows);
   }
 }

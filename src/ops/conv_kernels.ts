@@ -1,18 +1,16 @@
-/** The kernels behind convolutions in both directions and their weight gradients; `conv.ts` has the public ops. */
-import biasGradWgsl from "../../shaders/conv2d_bias_grad.wgsl";
+/** The kernels behind convolutions in both directions; the public ops are in `conv.ts` and `conv_transpose.ts`. */
 import registerTileWgsl from "../../shaders/conv2d_register_tile.wgsl";
-import sumPartsWgsl from "../../shaders/conv2d_sum_parts.wgsl";
-import weightGradWgsl from "../../shaders/conv2d_weight_grad_register_tile.wgsl";
 import { ValueError } from "../gpu/errors.js";
 import type { Gpu } from "../gpu/gpu.js";
-import { defineKernel, gridFor, type Shape, sizeOf } from "../gpu/kernel.js";
+import { defineKernel, gridFor, type Shape } from "../gpu/kernel.js";
 import type { Constants } from "../gpu/wgsl.js";
 import type { Tensor } from "../tensor.js";
 import { ACTIVATION_CODE, type ActivationOptions, DEFAULT_SLOPE } from "./activation_names.js";
 import type { ConvAxis, ConvGeometry } from "./conv_geometry.js";
 
-const TILE = 8;
-const WORKGROUP_SIZE = 32;
+/** Positions a tile, and channels where there are enough of them. */
+export const TILE = 8;
+export const WORKGROUP_SIZE = 32;
 
 /** From the wide image to the narrow one (`conv2d`) or back (its input gradient, `convTranspose2d`). */
 export type Direction = "toNarrow" | "toWide";
@@ -21,6 +19,10 @@ interface ConvCall {
   readonly geometry: ConvGeometry;
   readonly direction: Direction;
   readonly constants: Constants;
+  readonly hasBias: boolean;
+  /** 0, or the code of one that is not given by its slope alone. */
+  readonly activation: number;
+  /** For negative sums: 1 leaves them, 0 is ReLU. */
   readonly slope: number;
 }
 
@@ -32,7 +34,7 @@ const registerTile = defineKernel<ConvCall>({
   shape: (_inputs, { geometry, direction }) => ({
     y: imageShape(geometry, direction === "toNarrow" ? "narrow" : "wide"),
   }),
-  uniforms: (_shapes, { geometry, direction, constants, slope }) => {
+  uniforms: (_shapes, { geometry, direction, constants, hasBias, activation, slope }) => {
     const { images, groups, wideChannels, narrowChannels, y, x } = geometry;
     const [along, across] = [walk(y, direction), walk(x, direction)];
     const taps = y.kernel * x.kernel;
@@ -66,6 +68,8 @@ const registerTile = defineKernel<ConvCall>({
       phases_y: along.phases,
       phases_x: across.phases,
       tiles_o: Math.ceil(outputs / (constants.TILE_O as number)),
+      has_bias: hasBias ? 1 : 0,
+      activation,
       slope,
     };
   },
@@ -103,7 +107,7 @@ export function imageShape(
 }
 
 /** Floating-point operations of a convolution, the same in every form. */
-function convWork({ images, groups, wideChannels, narrowChannels, y, x }: ConvGeometry): number {
+export function convWork({ images, groups, wideChannels, narrowChannels, y, x }: ConvGeometry): number {
   return 2 * images * groups * wideChannels * narrowChannels * y.narrow * x.narrow * y.kernel * x.kernel;
 }
 
@@ -112,7 +116,7 @@ function convWork({ images, groups, wideChannels, narrowChannels, y, x }: ConvGe
  * for loads, so that a large tile is worth its longer text; lavapipe would compile it for seconds, and GPUs run out
  * of registers.
  */
-function channelTile(channels: number, gpu: Gpu): number {
+export function channelTile(channels: number, gpu: Gpu): number {
   if (channels <= 4) return channels <= 1 ? 1 : 4;
   return channels > TILE && gpu.info.architecture === "swiftshader" ? 2 * TILE : TILE;
 }
@@ -136,174 +140,16 @@ export function convolve(
     const known = Object.keys(ACTIVATION_CODE).join(", ");
     throw new ValueError(`${op}: activation is "${activation}", and one of ${known} is taken`);
   }
-  const constants = {
-    TILE_O: channelTile(
-      direction === "toNarrow" ? geometry.narrowChannels : geometry.wideChannels,
-      source.gpu,
-    ),
-    TILE_P: TILE,
-    WORKGROUP_SIZE,
-    ACTIVATION: activation ? ACTIVATION_CODE[activation] : 0,
+  const channels = direction === "toNarrow" ? geometry.narrowChannels : geometry.wideChannels;
+  // Identity, ReLU and leaky ReLU differ by their slope alone.
+  const bySlope = activation !== "tanh" && activation !== "sigmoid";
+  const call = {
+    geometry,
+    direction,
+    constants: { TILE_O: channelTile(channels, source.gpu), TILE_P: TILE, WORKGROUP_SIZE },
+    hasBias: bias !== undefined,
+    activation: bySlope ? 0 : ACTIVATION_CODE[activation],
+    slope: activation === "leakyRelu" ? slope : activation === "relu" ? 0 : 1,
   };
-  return registerTile.run(
-    { x: source, w, bias },
-    { geometry, direction, constants, slope },
-    { out: { y: out } },
-  ).y;
-}
-
-interface WeightGradCall {
-  readonly geometry: ConvGeometry;
-  readonly constants: Constants;
-  readonly chunks: Chunks;
-}
-
-const weightGradParts = defineKernel<WeightGradCall>({
-  name: "conv2d_weight_grad_register_tile",
-  wgsl: weightGradWgsl,
-  bindings: { x: "read", dy: "read", parts: "write" },
-  constants: (_shapes, { constants }) => constants,
-  shape: (_inputs, { geometry, chunks }) => {
-    const weight = weightShape(geometry);
-    return { parts: chunks.count === 1 ? weight : [chunks.count, ...weight] };
-  },
-  uniforms: (_shapes, { geometry, constants, chunks }) => {
-    const { images, groups, wideChannels, narrowChannels, y, x } = geometry;
-    const [tiles_o, tiles_k] = weightTiles(geometry, constants.TILE_O as number);
-    return {
-      images,
-      groups,
-      inputs: wideChannels,
-      outputs: narrowChannels,
-      height: y.wide,
-      width: x.wide,
-      rows: y.narrow,
-      columns: x.narrow,
-      kernel_height: y.kernel,
-      kernel_width: x.kernel,
-      stride_y: y.stride,
-      stride_x: x.stride,
-      dilation_y: y.dilation,
-      dilation_x: x.dilation,
-      padding_y: y.padding,
-      padding_x: x.padding,
-      segment: chunks.segment,
-      segments_a_row: chunks.segmentsARow,
-      chunk_segments: chunks.segments,
-      chunks: chunks.count,
-      tiles_o,
-      tiles_k,
-    };
-  },
-  grid: (_shapes, limits, { geometry, constants, chunks }) => {
-    const [tilesO, tilesK] = weightTiles(geometry, constants.TILE_O as number);
-    return gridFor(tilesO * tilesK * geometry.groups * chunks.count, WORKGROUP_SIZE, limits);
-  },
-  work: (_shapes, { geometry }) => convWork(geometry),
-});
-
-function weightShape({ groups, wideChannels, narrowChannels, y, x }: ConvGeometry): Shape {
-  return [groups * narrowChannels, wideChannels, y.kernel, x.kernel];
-}
-
-function weightTiles({ wideChannels, narrowChannels, y, x }: ConvGeometry, tileO: number): [number, number] {
-  const weights = wideChannels * y.kernel * x.kernel;
-  return [Math.ceil(narrowChannels / tileO), Math.ceil(weights / TILE)];
-}
-
-/** How the positions of a weight gradient are cut up. */
-interface Chunks {
-  readonly count: number;
-  /** Segments of rows a chunk. */
-  readonly segments: number;
-  /** Columns a segment. */
-  readonly segment: number;
-  readonly segmentsARow: number;
-}
-
-/** Enough invocations to fill a large GPU. */
-const WANTED_INVOCATIONS = 8192;
-/** Fewer positions a chunk do not pay for its set-up; more of them cost precision, sums being made in order. */
-const POSITIONS_A_CHUNK = { least: 128, most: 2048 };
-const LONGEST_SEGMENT = 256;
-const MOST_PART_BYTES = 64 * 2 ** 20;
-
-/** Depends on the shapes alone, so that every adapter adds in the same order. */
-function weightGradChunks(geometry: ConvGeometry): Chunks {
-  const { images, groups, y, x } = geometry;
-  const [tilesO, tilesK] = weightTiles(geometry, TILE);
-  const segmentsARow = Math.ceil(x.narrow / LONGEST_SEGMENT);
-  const segment = Math.ceil(x.narrow / segmentsARow);
-  const positions = images * y.narrow * x.narrow;
-  const { least, most } = POSITIONS_A_CHUNK;
-  const wanted = Math.min(
-    Math.ceil(WANTED_INVOCATIONS / (tilesO * tilesK * groups)),
-    Math.ceil(positions / least),
-  );
-  const affordable = Math.floor(MOST_PART_BYTES / (4 * sizeOf(weightShape(geometry))));
-  const count = Math.min(Math.max(wanted, Math.ceil(positions / most)), Math.max(affordable, 1));
-  const segments = Math.max(Math.ceil((images * y.narrow * segmentsARow) / count), 1);
-  return {
-    count: Math.max(Math.ceil((images * y.narrow * segmentsARow) / segments), 1),
-    segments,
-    segment,
-    segmentsARow,
-  };
-}
-
-/** dw from the wide image and the narrow one. */
-export function weightGrad(wide: Tensor, narrow: Tensor, geometry: ConvGeometry, out?: Tensor): Tensor {
-  const constants = { TILE_O: channelTile(geometry.narrowChannels, wide.gpu), TILE_K: TILE, WORKGROUP_SIZE };
-  const chunks = weightGradChunks(geometry);
-  const target = chunks.count === 1 ? out : undefined;
-  const { parts } = weightGradParts.run(
-    { x: wide, dy: narrow },
-    { geometry, constants, chunks },
-    { out: { parts: target } },
-  );
-  return chunks.count === 1 ? parts : sumAndRelease(parts, weightShape(geometry), out);
-}
-
-const biasGradParts = defineKernel<{ chunkSize: number; chunks: number }>({
-  name: "conv2d_bias_grad",
-  wgsl: biasGradWgsl,
-  bindings: { dy: "read", parts: "write" },
-  shape: ({ dy }, { chunks }) => ({ parts: [chunks, dy[1]] }),
-  uniforms: ({ dy }, { chunkSize, chunks }) => ({
-    images: dy[0],
-    channels: dy[1],
-    plane: dy[2] * dy[3],
-    chunk_size: chunkSize,
-    chunks,
-  }),
-  grid: ({ parts }, limits) => gridFor(sizeOf(parts), 64, limits),
-  work: ({ dy }) => 2 * sizeOf(dy),
-});
-
-const BIAS_CHUNK = 512;
-
-/** dbias from dy [n, channels, h, w]. */
-export function biasGrad(dy: Tensor, out?: Tensor): Tensor {
-  const [images, channels, height, width] = dy.shape;
-  const chunks = Math.max(Math.ceil((images * height * width) / BIAS_CHUNK), 1);
-  const { parts } = biasGradParts.run({ dy }, { chunkSize: BIAS_CHUNK, chunks });
-  return sumAndRelease(parts, [channels], out);
-}
-
-const sumParts = defineKernel<{ shape: Shape }>({
-  name: "conv2d_sum_parts",
-  wgsl: sumPartsWgsl,
-  bindings: { parts: "read", y: "write" },
-  shape: (_inputs, { shape }) => ({ y: shape }),
-  uniforms: ({ parts }, { shape }) => ({ chunks: parts[0], size: sizeOf(shape) }),
-  grid: ({ y }, limits) => gridFor(sizeOf(y), 64, limits),
-  work: ({ parts }) => 2 * sizeOf(parts),
-});
-
-function sumAndRelease(parts: Tensor, shape: Shape, out?: Tensor): Tensor {
-  try {
-    return sumParts.run({ parts }, { shape }, { out: { y: out } }).y;
-  } finally {
-    parts.dispose();
-  }
+  return registerTile.run({ x: source, w, bias }, call, { out: { y: out } }).y;
 }

@@ -2,6 +2,7 @@
 import { DisposedError, ShapeError, ValueError } from "../gpu/errors.js";
 import type { Shape } from "../gpu/kernel.js";
 import type { DType, Tensor } from "../tensor.js";
+import { refuseShared } from "./aliasing.js";
 
 /** One number for both axes, or [height, width]. */
 export type Pair = number | readonly number[];
@@ -91,10 +92,5 @@ export function checkOut(
   checkTensors(op, { out });
   if (out.shape.join() !== shape.join())
     throw new ShapeError(`${op}: out has shape [${out.shape}], and the result has [${shape}]`);
-  for (const [name, input] of Object.entries(inputs)) {
-    if (input.storage !== out.storage) continue;
-    throw new ShapeError(
-      `${op}: out shares its buffer with ${name}, which this op does not take; give another tensor as out`,
-    );
-  }
+  refuseShared(op, out, inputs);
 }
