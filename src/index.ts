@@ -7,6 +7,8 @@ export { Program } from "./gpu/program.js";
 export * from "./ops/activation.js";
 export { broadcastShape } from "./ops/broadcast.js";
 export { clipGradientNorm, clipGradientValue } from "./ops/clip.js";
+export * from "./ops/conv.js";
+export * from "./ops/conv_transpose.js";
 export * from "./ops/elementwise.js";
 export * from "./ops/image.js";
 export * from "./ops/loss.js";
@@ -21,6 +23,7 @@ export {
   type SgdOptions,
   sgd,
 } from "./ops/optimizer.js";
+export * from "./ops/pool.js";
 export * from "./ops/random.js";
 export * from "./ops/reduce.js";
 export { advanceSchedule, type Schedule, scheduleRate } from "./ops/schedule.js";
