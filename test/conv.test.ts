@@ -171,6 +171,7 @@ conv("activations in the epilogue, with and without a bias", async () => {
   const [tx, tw, tbias] = [x, w, bias!].map((array) => upload(gpu, array));
   for (const [activation, slope, withBias] of [
     ["relu", undefined, false],
+    ["relu", undefined, true],
     ["leakyRelu", 0.3, true],
     ["tanh", undefined, true],
     ["sigmoid", undefined, true],
@@ -183,6 +184,20 @@ conv("activations in the epilogue, with and without a bias", async () => {
       bias: withBias ? bias : undefined,
     });
     assertClose(await download(y), expected, { what: activation });
+    y.dispose();
+  }
+  for (const input of [tx, tw, tbias]) input.dispose();
+});
+
+conv("activations of depthwise convolutions, which have a kernel of their own", async () => {
+  const gpu = await sharedGpu();
+  const random = seededRandom(410);
+  const { x, w, bias } = drawn(random, [2, 4, 6, 11], [4, 1, 3, 3]);
+  const [tx, tw, tbias] = [x, w, bias!].map((array) => upload(gpu, array));
+  for (const activation of ["relu", "leakyRelu", "tanh", "sigmoid"] as const) {
+    const options = { groups: 4, padding: 1, activation };
+    const y = conv2d(tx, tw, { ...options, bias: tbias });
+    assertClose(await download(y), reference.conv2d(x, w, { ...options, bias }), { what: activation });
     y.dispose();
   }
   for (const input of [tx, tw, tbias]) input.dispose();
@@ -216,7 +231,8 @@ conv("more workgroups than one row of a grid", async () => {
   const channels = 70_000;
   const random = seededRandom(600);
   const [x, w] = [random.array([1, channels, 1, 1]), random.array([channels, 1, 1, 1])];
-  const y = conv2d(upload(gpu, x), upload(gpu, w), { groups: channels });
+  // With a stride each channel is a workgroup of its own.
+  const y = conv2d(upload(gpu, x), upload(gpu, w), { groups: channels, stride: 2 });
   assertExact(
     await y.data(),
     Float32Array.from(x.data, (value, i) => value * w.data[i]),

@@ -1,9 +1,9 @@
 /** The kernels behind convolutions in both directions; the public ops are in `conv.ts` and `conv_transpose.ts`. */
+import depthwiseRowWgsl from "../../shaders/conv2d_depthwise_row.wgsl";
 import registerTileWgsl from "../../shaders/conv2d_register_tile.wgsl";
 import { ValueError } from "../gpu/errors.js";
 import type { Gpu } from "../gpu/gpu.js";
 import { defineKernel, gridFor, type Shape } from "../gpu/kernel.js";
-import type { Constants } from "../gpu/wgsl.js";
 import type { Tensor } from "../tensor.js";
 import { ACTIVATION_CODE, type ActivationOptions, DEFAULT_SLOPE } from "./activation_names.js";
 import type { ConvAxis, ConvGeometry } from "./conv_geometry.js";
@@ -16,86 +16,152 @@ export const WORKGROUP_SIZE = 32;
 export type Direction = "toNarrow" | "toWide";
 
 interface ConvCall {
-  readonly geometry: ConvGeometry;
-  readonly direction: Direction;
-  readonly constants: Constants;
-  readonly hasBias: boolean;
-  /** 0, or the code of one that is not given by its slope alone. */
-  readonly activation: number;
-  /** For negative sums: 1 leaves them, 0 is ReLU. */
-  readonly slope: number;
+  readonly view: ConvView;
+  readonly work: number;
+  readonly tileO: number;
+  readonly epilogue: Readonly<Record<"has_bias" | "activation" | "slope", number>>;
 }
 
+/** A convolution in either direction as seen from its result; the fields go to the kernels' uniforms. */
+interface ConvView {
+  readonly images: number;
+  readonly groups: number;
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly y: AxisView;
+  readonly x: AxisView;
+}
+
+interface AxisView {
+  /** Lengths of what is read and of the result. */
+  readonly source: number;
+  readonly result: number;
+  readonly kernel: number;
+  readonly dilation: number;
+  /** See `conv2d_register_tile.wgsl`. */
+  readonly step: number;
+  readonly tapStep: number;
+  readonly skip: number;
+  readonly offset: number;
+  readonly phases: number;
+}
+
+function viewOf(
+  { images, groups, wideChannels, narrowChannels, y, x }: ConvGeometry,
+  direction: Direction,
+): ConvView {
+  const [inputs, outputs] =
+    direction === "toNarrow" ? [wideChannels, narrowChannels] : [narrowChannels, wideChannels];
+  return { images, groups, inputs, outputs, y: axisView(y, direction), x: axisView(x, direction) };
+}
+
+function axisView(
+  { wide, narrow, kernel, stride, padding, dilation }: ConvAxis,
+  direction: Direction,
+): AxisView {
+  if (direction === "toNarrow") {
+    const walk = { step: stride, tapStep: dilation, skip: 1, offset: -padding, phases: 1 };
+    return { source: wide, result: narrow, kernel, dilation, ...walk };
+  }
+  const skip = stride / greatestCommonDivisor(stride, dilation);
+  const walk = { step: 1, tapStep: (-skip * dilation) / stride, skip, offset: padding, phases: stride };
+  return { source: narrow, result: wide, kernel, dilation, ...walk };
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}
+
+const resultShape = ({ images, groups, outputs, y, x }: ConvView) => [
+  images,
+  groups * outputs,
+  y.result,
+  x.result,
+];
+
+/** The general form: any kernel, stride, dilation and groups. */
 const registerTile = defineKernel<ConvCall>({
   name: "conv2d_register_tile",
   wgsl: registerTileWgsl,
   bindings: { x: "read", w: "read", bias: "optional", y: "write" },
-  constants: (_shapes, { constants }) => constants,
-  shape: (_inputs, { geometry, direction }) => ({
-    y: imageShape(geometry, direction === "toNarrow" ? "narrow" : "wide"),
-  }),
-  uniforms: (_shapes, { geometry, direction, constants, hasBias, activation, slope }) => {
-    const { images, groups, wideChannels, narrowChannels, y, x } = geometry;
-    const [along, across] = [walk(y, direction), walk(x, direction)];
+  constants: (_shapes, { tileO }) => ({ TILE_O: tileO, TILE_P: TILE, WORKGROUP_SIZE }),
+  shape: (_inputs, { view }) => ({ y: resultShape(view) }),
+  uniforms: (_shapes, { view, tileO, epilogue }) => {
+    const { images, groups, inputs, outputs, y, x } = view;
     const taps = y.kernel * x.kernel;
-    const [inputs, outputs] =
-      direction === "toNarrow" ? [wideChannels, narrowChannels] : [narrowChannels, wideChannels];
-    const [source, result] =
-      direction === "toNarrow" ? (["wide", "narrow"] as const) : (["narrow", "wide"] as const);
+    // Weights are [narrow, wide a group, taps]: forward the outputs come first, backward the inputs.
+    const forward = y.tapStep > 0;
     return {
       images,
       groups,
       inputs,
       outputs,
-      height: y[source],
-      width: x[source],
-      rows: y[result],
-      columns: x[result],
+      height: y.source,
+      width: x.source,
+      rows: y.result,
+      columns: x.result,
       kernel_height: y.kernel,
       kernel_width: x.kernel,
-      w_input: direction === "toNarrow" ? taps : wideChannels * taps,
-      w_output: direction === "toNarrow" ? wideChannels * taps : taps,
-      step_y: along.step,
-      step_x: across.step,
-      tap_step_y: along.tapStep,
-      tap_step_x: across.tapStep,
-      skip_y: along.skip,
-      skip_x: across.skip,
-      offset_y: along.offset,
-      offset_x: across.offset,
+      w_input: forward ? taps : outputs * taps,
+      w_output: forward ? inputs * taps : taps,
+      step_y: y.step,
+      step_x: x.step,
+      tap_step_y: y.tapStep,
+      tap_step_x: x.tapStep,
+      skip_y: y.skip,
+      skip_x: x.skip,
+      offset_y: y.offset,
+      offset_x: x.offset,
       dilation_y: y.dilation,
       dilation_x: x.dilation,
-      phases_y: along.phases,
-      phases_x: across.phases,
-      tiles_o: Math.ceil(outputs / (constants.TILE_O as number)),
-      has_bias: hasBias ? 1 : 0,
-      activation,
-      slope,
+      phases_y: y.phases,
+      phases_x: x.phases,
+      tiles_o: Math.ceil(outputs / tileO),
+      ...epilogue,
     };
   },
-  grid: (_shapes, limits, { geometry, direction, constants }) => {
-    const { images, groups, wideChannels, narrowChannels, y, x } = geometry;
-    const toNarrow = direction === "toNarrow";
-    const phases = toNarrow ? 1 : y.stride * x.stride;
-    const rows = toNarrow ? y.narrow : Math.ceil(y.wide / y.stride);
-    const columns = toNarrow ? x.narrow : Math.ceil(x.wide / x.stride);
-    const channelTiles = Math.ceil((toNarrow ? narrowChannels : wideChannels) / (constants.TILE_O as number));
-    const positionTiles = Math.ceil((images * rows * columns) / (TILE * WORKGROUP_SIZE));
-    return gridFor(channelTiles * phases * groups * positionTiles, 1, limits);
+  grid: (_shapes, limits, { view, tileO }) => {
+    const { images, groups, outputs, y, x } = view;
+    const positions = images * Math.ceil(y.result / y.phases) * Math.ceil(x.result / x.phases);
+    const tiles = Math.ceil(outputs / tileO) * Math.ceil(positions / (TILE * WORKGROUP_SIZE));
+    return gridFor(tiles * y.phases * x.phases * groups, 1, limits);
   },
-  work: (_shapes, { geometry }) => convWork(geometry),
+  work: (_shapes, { work }) => work,
 });
 
-/** How a direction walks one axis; the fields are those of the kernel's uniforms. */
-function walk({ stride, padding, dilation }: ConvAxis, direction: Direction) {
-  if (direction === "toNarrow")
-    return { step: stride, tapStep: dilation, skip: 1, offset: -padding, phases: 1 };
-  const skip = stride / greatestCommonDivisor(stride, dilation);
-  return { step: 1, tapStep: (-skip * dilation) / stride, skip, offset: padding, phases: stride };
-}
+/** Depthwise with stride 1, the taps of a row side by side. */
+const depthwiseRow = defineKernel<ConvCall>({
+  name: "conv2d_depthwise_row",
+  wgsl: depthwiseRowWgsl,
+  bindings: { x: "read", w: "read", bias: "optional", y: "write" },
+  constants: { TILE, WORKGROUP_SIZE },
+  shape: (_inputs, { view }) => ({ y: resultShape(view) }),
+  uniforms: (_shapes, { view: { images, groups, outputs, y, x }, epilogue }) => ({
+    images,
+    channels: groups * outputs,
+    multiplier: outputs,
+    height: y.source,
+    width: x.source,
+    rows: y.result,
+    columns: x.result,
+    kernel_height: y.kernel,
+    kernel_width: x.kernel,
+    start_y: y.offset,
+    tap_step_y: y.tapStep,
+    start_x: x.tapStep > 0 ? x.offset : x.offset - (x.kernel - 1),
+    reversed: x.tapStep > 0 ? 0 : 1,
+    tiles_x: Math.ceil(x.result / TILE),
+    ...epilogue,
+  }),
+  grid: (_shapes, limits, { view: { images, groups, outputs, y, x } }) =>
+    gridFor(images * groups * outputs * y.result * Math.ceil(x.result / TILE), WORKGROUP_SIZE, limits),
+  work: (_shapes, { work }) => work,
+});
 
-function greatestCommonDivisor(a: number, b: number): number {
-  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+function isDepthwiseRow({ groups, inputs, outputs, y, x }: ConvView): boolean {
+  const unitStride = y.step === 1 && y.phases === 1 && x.step === 1 && x.phases === 1;
+  // With several outputs a group the general form reads each input once for all of them.
+  return groups > 1 && inputs === 1 && outputs < TILE && unitStride && x.dilation === 1;
 }
 
 /** The shape of one of the two images of a convolution. */
@@ -140,16 +206,15 @@ export function convolve(
     const known = Object.keys(ACTIVATION_CODE).join(", ");
     throw new ValueError(`${op}: activation is "${activation}", and one of ${known} is taken`);
   }
-  const channels = direction === "toNarrow" ? geometry.narrowChannels : geometry.wideChannels;
+  const view = viewOf(geometry, direction);
   // Identity, ReLU and leaky ReLU differ by their slope alone.
   const bySlope = activation !== "tanh" && activation !== "sigmoid";
-  const call = {
-    geometry,
-    direction,
-    constants: { TILE_O: channelTile(channels, source.gpu), TILE_P: TILE, WORKGROUP_SIZE },
-    hasBias: bias !== undefined,
+  const epilogue = {
+    has_bias: bias ? 1 : 0,
     activation: bySlope ? 0 : ACTIVATION_CODE[activation],
     slope: activation === "leakyRelu" ? slope : activation === "relu" ? 0 : 1,
   };
-  return registerTile.run({ x: source, w, bias }, call, { out: { y: out } }).y;
+  const call = { view, work: convWork(geometry), tileO: channelTile(view.outputs, source.gpu), epilogue };
+  const kernel = isDepthwiseRow(view) ? depthwiseRow : registerTile;
+  return kernel.run({ x: source, w, bias }, call, { out: { y: out } }).y;
 }
