@@ -8,6 +8,7 @@
 const HAS_MEAN: bool = true;
 const HAS_BETA: bool = true;
 const FROM_VARIANCE: bool = false;
+const CHUNK: u32 = 8u;
 // @end
 
 struct Params {
@@ -30,7 +31,6 @@ struct Params {
 @group(0) @binding(6) var<uniform> params: Params;
 
 const WORKGROUP_SIZE = 64u;
-const CHUNK = 8u;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -51,9 +51,16 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   var offset = 0.0;
   if (HAS_MEAN) { center = mean[channel]; }
   if (HAS_BETA) { offset = beta[channel]; }
-  let end = min((chunk + 1u) * CHUNK, params.length);
-  for (var i = chunk * CHUNK; i < end; i++) {
-    let at = line * params.line_stride + i * params.step;
-    y[at] = fma(x[at] - center, scale, offset);
+  let first = chunk * CHUNK;
+  let start = line * params.line_stride + first * params.step;
+  if (first + CHUNK <= params.length) {
+    // @unroll
+    for (var i = 0u; i < CHUNK; i++) {
+      y[start + i * params.step] = fma(x[start + i * params.step] - center, scale, offset);
+    }
+  } else {
+    for (var i = 0u; i < params.length - first; i++) {
+      y[start + i * params.step] = fma(x[start + i * params.step] - center, scale, offset);
+    }
   }
 }

@@ -3,6 +3,10 @@
 // dy, x, dx: [images, channels, plane], or [images, channels] seen with lines along the images; the others: [channels];
 // n = elements a channel. Lines and chunks are those of batch_norm_apply.wgsl.
 
+// @constants
+const CHUNK: u32 = 8u;
+// @end
+
 struct Params {
   lines: u32,
   length: u32,
@@ -25,7 +29,6 @@ struct Params {
 @group(0) @binding(8) var<uniform> params: Params;
 
 const WORKGROUP_SIZE = 64u;
-const CHUNK = 8u;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -44,9 +47,16 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let scale = gamma[channel] * inverse;
   let offset = dbeta[channel] * params.inverse_count;
   let slope = inverse * dgamma[channel] * params.inverse_count;
-  let end = min((chunk + 1u) * CHUNK, params.length);
-  for (var i = chunk * CHUNK; i < end; i++) {
-    let at = line * params.line_stride + i * params.step;
-    dx[at] = scale * (dy[at] - fma(x[at] - center, slope, offset));
+  let first = chunk * CHUNK;
+  let start = line * params.line_stride + first * params.step;
+  if (first + CHUNK <= params.length) {
+    // @unroll
+    for (var i = 0u; i < CHUNK; i++) {
+      dx[start + i * params.step] = scale * (dy[start + i * params.step] - fma(x[start + i * params.step] - center, slope, offset));
+    }
+  } else {
+    for (var i = 0u; i < params.length - first; i++) {
+      dx[start + i * params.step] = scale * (dy[start + i * params.step] - fma(x[start + i * params.step] - center, slope, offset));
+    }
   }
 }

@@ -1,8 +1,8 @@
 // Sums of segments of each channel from which batch norm's gradients are made.
 //   dbetas[s, c] = Σ dy, dgammas[s, c] = Σ dy (x - mean[c]) r[c] over the segment,
 //   r = spread, or 1 / √(spread + eps) with FROM_VARIANCE
-// dy, x: [images, channels, plane]; mean, spread: [channels]; dgammas, dbetas: [segments, channels]. Segments are those
-// of batch_norm_moments.wgsl.
+// dy, x: [images, channels, plane]; mean, spread: [channels]; dgammas, dbetas: [segments, channels]. Planes, steps and
+// segments are those of batch_norm_moments.wgsl.
 
 // @constants
 const FROM_VARIANCE: bool = false;
@@ -12,6 +12,8 @@ struct Params {
   images: u32,
   channels: u32,
   plane: u32,
+  plane_stride: u32,
+  step: u32,
   segments: u32,
   portions: u32,
   group_size: u32,
@@ -48,11 +50,12 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   var dgamma = 0.0;
   var dbeta = 0.0;
   for (var image = first_image; image < end_image; image++) {
-    let plane_start = (image * params.channels + channel) * params.plane;
+    let plane_start = (image * params.channels + channel) * params.plane_stride;
     for (var block = start; block < end; block += BLOCK) {
       var part_dgamma = 0.0;
       var part_dbeta = 0.0;
-      for (var at = plane_start + block; at < plane_start + min(block + BLOCK, end); at++) {
+      for (var i = block; i < min(block + BLOCK, end); i++) {
+        let at = plane_start + i * params.step;
         let d = dy[at];
         part_dbeta += d;
         part_dgamma = fma(d, x[at] - center, part_dgamma);

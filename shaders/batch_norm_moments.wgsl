@@ -1,6 +1,7 @@
 // Mean and sum of squared deviations of segments of each channel: the first step of batch norm in training.
 //   means[s, c] = mean of x over the segment, deviations[s, c] = Σ (x - means[s, c])²
-// x: [images, channels, plane]; means, deviations: [segments, channels]. Segment s takes group_size images from
+// x: [images, channels, plane] with the elements of a plane `step` apart (a tensor [n, channels] is one image with n
+// elements a plane); means, deviations: [segments, channels]. Segment s takes group_size images from
 // (s / portions) · group_size, and of their planes portion_size elements from (s % portions) · portion_size. The mean
 // is taken off before squaring: E[x²] - E[x]² would lose the variance of data far from 0.
 
@@ -8,6 +9,8 @@ struct Params {
   images: u32,
   channels: u32,
   plane: u32,
+  plane_stride: u32,
+  step: u32,
   segments: u32,
   portions: u32,
   group_size: u32,
@@ -23,19 +26,22 @@ const WORKGROUP_SIZE = 64u;
 // Terms that each of four running sums takes before they go into the total: the rounding error grows with the depth.
 const BLOCK = 64u;
 
-// Σ d and Σ d² with d = x - center, over `count` elements from `at`.
+// Σ d and Σ d² with d = x - center, over `count` elements from `at`, a step apart.
 fn sums_from(at: u32, count: u32, center: f32) -> vec2f {
   var p = vec4f(0.0);
   var q = vec4f(0.0);
   let fours = count / 4u;
+  let step = params.step;
+  var k = at;
   for (var i = 0u; i < fours; i++) {
-    let k = at + 4u * i;
-    let d = vec4f(x[k], x[k + 1u], x[k + 2u], x[k + 3u]) - center;
+    let d = vec4f(x[k], x[k + step], x[k + 2u * step], x[k + 3u * step]) - center;
+    k += 4u * step;
     p += d;
     q = fma(d, d, q);
   }
-  for (var k = at + 4u * fours; k < at + count; k++) {
+  for (var i = 4u * fours; i < count; i++) {
     let d = x[k] - center;
+    k += step;
     p.x += d;
     q.x = fma(d, d, q.x);
   }
@@ -61,9 +67,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     center += sums.x / count;
     sums = vec2f(0.0);
     for (var image = first_image; image < end_image; image++) {
-      let plane_start = (image * params.channels + channel) * params.plane;
+      let plane_start = (image * params.channels + channel) * params.plane_stride;
       for (var at = start; at < end; at += 4u * BLOCK) {
-        sums += sums_from(plane_start + at, min(4u * BLOCK, end - at), center);
+        sums += sums_from(plane_start + at * params.step, min(4u * BLOCK, end - at), center);
       }
     }
   }

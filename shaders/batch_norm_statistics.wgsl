@@ -8,6 +8,8 @@ struct Params {
   images: u32,
   channels: u32,
   plane: u32,
+  plane_stride: u32,
+  step: u32,
   segments: u32,
   portions: u32,
   group_size: u32,

@@ -8,15 +8,29 @@ const MOST_IMAGES = 64;
 /** The `CHUNK` of the kernels that walk lines. */
 const CHUNK = 8;
 
-/** For sums over each channel: `segments` pieces of a channel, each of some images and a portion of their planes. */
+/**
+ * For sums over each channel: `segments` pieces of a channel, each of some images and a portion of their planes. Where
+ * planes have one element, a channel over all images is seen as one plane, whose elements stand `step` apart.
+ */
 export function channelSegments(x: Shape) {
-  const [images, channels] = x;
-  const plane = sizeOf(x.slice(2));
-  const group_size = Math.min(MOST_IMAGES, Math.max(1, Math.floor(SEGMENT_LENGTH / Math.max(1, plane))));
-  const portion_size = Math.min(Math.max(1, plane), SEGMENT_LENGTH);
-  const portions = Math.ceil(plane / portion_size);
-  const segments = Math.ceil(images / group_size) * portions;
-  return { images, channels, plane, segments, portions, group_size, portion_size };
+  const [count, channels] = x;
+  const size = sizeOf(x.slice(2));
+  const flat = size === 1;
+  const [images, plane] = flat ? [1, count] : [count, size];
+  const groupSize = Math.min(MOST_IMAGES, Math.max(1, Math.floor(SEGMENT_LENGTH / Math.max(1, plane))));
+  const portionSize = Math.min(Math.max(1, plane), SEGMENT_LENGTH);
+  const portions = Math.ceil(plane / portionSize);
+  return {
+    images,
+    channels,
+    plane,
+    plane_stride: flat ? 1 : plane,
+    step: flat ? channels : 1,
+    segments: Math.ceil(images / groupSize) * portions,
+    portions,
+    group_size: groupSize,
+    portion_size: portionSize,
+  };
 }
 
 /**
