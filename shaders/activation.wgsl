@@ -1,8 +1,8 @@
 // Activations.
 //   y[i] = f(x[i])
-// x, y: any shape. f is ACTIVATION: 1 relu, 2 leaky relu (slope below 0), 3 tanh, 4 sigmoid, 5 gelu (x Φ(x), with Φ the
-// normal distribution: the erf form), 6 silu (x · sigmoid(x)). All of them finite for every finite x: nothing is
-// raised to a power that may overflow.
+// x, y: any shape. f is ACTIVATION: 1 relu, 2 leaky relu (slope below 0), 3 tanh, 4 sigmoid, 5 gelu (x Φ(x),
+// with Φ the normal distribution: the erf form), 6 silu (x · sigmoid(x)). All of them finite for every finite
+// x: nothing is raised to a power that may overflow.
 
 // @constants
 const ACTIVATION: u32 = 1u;

@@ -1,7 +1,7 @@
 // Gradients of activations, from a tensor that the forward pass kept.
 //   dx[i] = dy[i] · f'(i)
-// dy, kept, dx: any shape. kept is the output of the forward pass for ACTIVATION 1 relu, 2 leaky relu, 3 tanh and
-// 4 sigmoid, and its input for 5 gelu and 6 silu. relu's derivative at 0 is 0, leaky relu's is the slope.
+// dy, kept, dx: any shape. kept is the output of the forward pass for ACTIVATION 1 relu, 2 leaky relu, 3 tanh
+// and 4 sigmoid, and its input for 5 gelu and 6 silu. relu's derivative at 0 is 0, leaky relu's is the slope.
 //   relu: kept > 0; tanh: 1 - kept²; sigmoid: kept (1 - kept); gelu: Φ(x) + x φ(x); silu: s + x s (1 - s),
 //   with Φ and φ the normal distribution and density and s = sigmoid(x)
 

@@ -1,8 +1,9 @@
 // Where the largest (or with SMALLEST the smallest) element stands along the middle axis of a tensor seen as
 // [outer, length, inner]; of equal ones the first.
-//   values[o, s, j], indices[o, s, j] = extremum and place over i = s, s + segments, … below length of x[o, i, j]
-// values, indices: [outer, segments, inner]. The place of x[o, i, j] is i · place_step, plus places[o, i, j] where an
-// earlier pass has reduced an inner axis (place_step = its length) or the segments of this one (place_step = 0).
+//   values[o, s, j], indices[o, s, j] = extremum and place of x[o, i, j] over i = s, s + segments, … < length
+// values, indices: [outer, segments, inner]. The place of x[o, i, j] is i · place_step, plus places[o, i, j]
+// where an earlier pass has reduced an inner axis (place_step = its length) or the segments of this one
+// (place_step = 0).
 
 // @constants
 const SMALLEST: bool = false;

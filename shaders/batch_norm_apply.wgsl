@@ -1,8 +1,8 @@
 // Normalizes each channel: batch norm's output, and in evaluation its input gradient.
 //   y = (x - mean[c]) gamma[c] s[c] + beta[c], s = spread, or 1 / √(spread + eps) with FROM_VARIANCE
-// x, y: [images, channels, plane], or [images, channels] seen with lines along the images; gamma, mean, beta, spread:
-// [channels]. Without mean or beta they are 0. An invocation takes CHUNK elements of a line: line l has channel
-// l % channels, `length` elements from l · line_stride, `step` apart.
+// x, y: [images, channels, plane], or [images, channels] seen with lines along the images; gamma, mean, beta,
+// spread: [channels]. Without mean or beta they are 0. An invocation takes CHUNK elements of a line: line l
+// has channel l % channels, `length` elements from l · line_stride, `step` apart.
 
 // @constants
 const HAS_MEAN: bool = true;
@@ -56,11 +56,13 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   if (first + CHUNK <= params.length) {
     // @unroll
     for (var i = 0u; i < CHUNK; i++) {
-      y[start + i * params.step] = fma(x[start + i * params.step] - center, scale, offset);
+      let at = start + i * params.step;
+      y[at] = fma(x[at] - center, scale, offset);
     }
   } else {
     for (var i = 0u; i < params.length - first; i++) {
-      y[start + i * params.step] = fma(x[start + i * params.step] - center, scale, offset);
+      let at = start + i * params.step;
+      y[at] = fma(x[at] - center, scale, offset);
     }
   }
 }

@@ -1,7 +1,7 @@
 // Input gradient of batch norm in training, where mean and variance depend on the input.
 //   dx = gamma[c] inv_std[c] (dy - dbeta[c] / n - (x - mean[c]) inv_std[c] dgamma[c] / n)
-// dy, x, dx: [images, channels, plane], or [images, channels] seen with lines along the images; the others: [channels];
-// n = elements a channel. Lines and chunks are those of batch_norm_apply.wgsl.
+// dy, x, dx: [images, channels, plane], or [images, channels] seen with lines along the images; the others:
+// [channels]; n = elements a channel. Lines and chunks are those of batch_norm_apply.wgsl.
 
 // @constants
 const CHUNK: u32 = 8u;
@@ -52,11 +52,13 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   if (first + CHUNK <= params.length) {
     // @unroll
     for (var i = 0u; i < CHUNK; i++) {
-      dx[start + i * params.step] = scale * (dy[start + i * params.step] - fma(x[start + i * params.step] - center, slope, offset));
+      let at = start + i * params.step;
+      dx[at] = scale * (dy[at] - fma(x[at] - center, slope, offset));
     }
   } else {
     for (var i = 0u; i < params.length - first; i++) {
-      dx[start + i * params.step] = scale * (dy[start + i * params.step] - fma(x[start + i * params.step] - center, slope, offset));
+      let at = start + i * params.step;
+      dx[at] = scale * (dy[at] - fma(x[at] - center, slope, offset));
     }
   }
 }

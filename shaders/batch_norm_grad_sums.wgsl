@@ -1,8 +1,8 @@
 // Sums of segments of each channel from which batch norm's gradients are made.
 //   dbetas[s, c] = Σ dy, dgammas[s, c] = Σ dy (x - mean[c]) r[c] over the segment,
 //   r = spread, or 1 / √(spread + eps) with FROM_VARIANCE
-// dy, x: [images, channels, plane]; mean, spread: [channels]; dgammas, dbetas: [segments, channels]. Planes, steps and
-// segments are those of batch_norm_moments.wgsl.
+// dy, x: [images, channels, plane]; mean, spread: [channels]; dgammas, dbetas: [segments, channels]. Planes,
+// steps and segments are those of batch_norm_moments.wgsl.
 
 // @constants
 const FROM_VARIANCE: bool = false;
@@ -30,7 +30,8 @@ struct Params {
 @group(0) @binding(6) var<uniform> params: Params;
 
 const WORKGROUP_SIZE = 64u;
-// Terms that are summed before they go into the total: the rounding error grows with the depth, not the length.
+// Terms that are summed before they go into the total: the rounding error grows with the depth, not the
+// length.
 const BLOCK = 32u;
 
 @compute @workgroup_size(WORKGROUP_SIZE)

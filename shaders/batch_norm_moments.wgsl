@@ -1,9 +1,9 @@
 // Mean and sum of squared deviations of segments of each channel: the first step of batch norm in training.
 //   means[s, c] = mean of x over the segment, deviations[s, c] = Σ (x - means[s, c])²
-// x: [images, channels, plane] with the elements of a plane `step` apart (a tensor [n, channels] is one image with n
-// elements a plane); means, deviations: [segments, channels]. Segment s takes group_size images from
-// (s / portions) · group_size, and of their planes portion_size elements from (s % portions) · portion_size. The mean
-// is taken off before squaring: E[x²] - E[x]² would lose the variance of data far from 0.
+// x: [images, channels, plane] with the elements of a plane `step` apart (a tensor [n, channels] is one image
+// with n elements a plane); means, deviations: [segments, channels]. Segment s takes group_size images from
+// (s / portions) · group_size, and of their planes portion_size elements from (s % portions) · portion_size.
+// The mean is taken off before squaring: E[x²] - E[x]² would lose the variance of data far from 0.
 
 struct Params {
   images: u32,
@@ -23,7 +23,8 @@ struct Params {
 @group(0) @binding(3) var<uniform> params: Params;
 
 const WORKGROUP_SIZE = 64u;
-// Terms that each of four running sums takes before they go into the total: the rounding error grows with the depth.
+// Terms that each of four running sums takes before they go into the total: the rounding error grows with the
+// depth.
 const BLOCK = 64u;
 
 // Σ d and Σ d² with d = x - center, over `count` elements from `at`, a step apart.
@@ -60,7 +61,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let end = min(start + params.portion_size, params.plane);
   let count = f32((end_image - first_image) * (end - start));
 
-  // Two walks over the segment, the second around the first one's mean; what that mean was off by is taken out after.
+  // Two walks over the segment, the second around the first one's mean; what that mean was off by is taken
+  // out after.
   var center = 0.0;
   var sums = vec2f(0.0);
   for (var walk = 0u; walk < 2u; walk++) {

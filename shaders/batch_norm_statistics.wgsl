@@ -1,8 +1,8 @@
 // Mean and variance of each channel from those of its segments (Chan, Golub and LeVeque 1979).
 //   mean[c] = Σ n_s means[s, c] / n, variance[c] = Σ (deviations[s, c] + n_s (means[s, c] - mean[c])²) / n
 //   inv_std[c] = 1 / √(variance[c] + eps)
-// means, deviations: [segments, channels]; mean, variance, inv_std: [channels]; n_s = elements of segment s a channel,
-// n their sum: see batch_norm_moments.wgsl.
+// means, deviations: [segments, channels]; mean, variance, inv_std: [channels]; n_s = elements of segment s a
+// channel, n their sum: see batch_norm_moments.wgsl.
 
 struct Params {
   images: u32,
@@ -40,7 +40,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   if (channel >= params.channels) { return; }
   let count = f32(params.images) * f32(params.plane);
 
-  // Around the first segment's mean, which is near all the others: their differences keep more digits than they do.
+  // Around the first segment's mean, which is near all the others: their differences keep more digits than
+  // they do.
   let origin = means[channel];
   var shift = 0.0;
   for (var first = 0u; first < params.segments; first += BLOCK) {

@@ -1,6 +1,7 @@
 // Whether the largest logit of a sample, the first of equals, stands at its label.
 //   correct[n] = 1 if argmax over j of logits[n, j] == labels[n], else 0
-// logits: [samples, classes], labels: [samples], u32, correct: [samples]. A label that is no class is never correct.
+// logits: [samples, classes], labels: [samples], u32, correct: [samples]. A label that is no class is never
+// correct.
 
 struct Params {
   samples: u32,

@@ -31,8 +31,9 @@ fn power_of_two(n: Whole) -> Item {
   return bitcast<Item>((n + Whole(127)) << Bits(23u));
 }
 
-// p^q for p > 0: 2^(q (n + log2 m)) with p = 2^n m and m from √½ to √2. The two products stay apart until the whole
-// part is taken off, so that a large exponent costs no digits: WGSL's own pow may be wrong by 1e-5 of the result.
+// p^q for p > 0: 2^(q (n + log2 m)) with p = 2^n m and m from √½ to √2. The two products stay apart until the
+// whole part is taken off, so that a large exponent costs no digits: WGSL's own pow may be wrong by 1e-5 of
+// the result.
 fn positive_power(p: Item, q: Item) -> Item {
   let small = p < Item(1.17549435e-38);
   let bits = bitcast<Whole>(select(p, p * 16777216.0, small));
@@ -66,8 +67,8 @@ fn positive_power(p: Item, q: Item) -> Item {
   return e * power_of_two(first) * power_of_two(exponent - first);
 }
 
-// As positive_power, with the sign of a negative base; 0 to a negative power is infinite and a negative base to a
-// broken one not a number.
+// As positive_power, with the sign of a negative base; 0 to a negative power is infinite and a negative base
+// to a broken one not a number.
 fn power(p: Item, q: Item) -> Item {
   let whole = floor(q) == q;
   let odd = whole & (fract(q * 0.5) != Item(0.0));

@@ -1,10 +1,11 @@
-// One function of two tensors of different shapes, by NumPy's rule: shapes are aligned at the last axis, and an axis
-// of 1 (or a missing one) is repeated.
+// One function of two tensors of different shapes, by NumPy's rule: shapes are aligned at the last axis, and
+// an axis of 1 (or a missing one) is repeated.
 //   y[i, j] = f(a[i · strides_a + j · step_a], b[i · strides_b + j · step_b])
-// The host joins axes that both tensors walk (or repeat) alike: j is the place in the last joined axis, of size inner,
-// and i the places in up to eight joined axes before it, the last of them first. A repeated axis has stride 0.
-// f is OPERATION: 0 add, 1 subtract, 2 multiply, 3 divide, 5 minimum, 6 maximum, 7 greater, 8 less, 9 equal (1 or 0),
-// 10 add scaled: a + scale · b, 11 b itself. (4, power, takes b repeated and elementwise_binary.)
+// The host joins axes that both tensors walk (or repeat) alike: j is the place in the last joined axis, of
+// size inner, and i the places in up to eight joined axes before it, the last of them first. A repeated axis
+// has stride 0. f is OPERATION: 0 add, 1 subtract, 2 multiply, 3 divide, 5 minimum, 6 maximum, 7 greater, 8
+// less, 9 equal (1 or 0), 10 add scaled: a + scale · b, 11 b itself. (4, power, takes b repeated and
+// elementwise_binary.)
 
 // @constants
 const OPERATION: u32 = 0u;

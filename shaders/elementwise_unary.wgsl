@@ -1,9 +1,8 @@
 // One function of every element.
 //   y[i] = f(x[i])
-// x, y: any shape. f is OPERATION: 0 negate, 1 absolute, 2 sign, 3 exp, 4 log, 5 square root, 6 square,
-// 7 reciprocal, 8 floor, 9 ceil, 10 clamp to [low, high].
-// exp and log are written out: WGSL lets its own be wrong by 1e-5 of the result far from 0 (exp) and by any share
-// of it near 1 (log).
+// x, y: any shape. f is OPERATION: 0 negate, 1 absolute, 2 sign, 3 exp, 4 log, 5 square root, 6 square, 7
+// reciprocal, 8 floor, 9 ceil, 10 clamp to [low, high]. exp and log are written out: WGSL lets its own be
+// wrong by 1e-5 of the result far from 0 (exp) and by any share of it near 1 (log).
 
 // @constants
 const OPERATION: u32 = 0u;

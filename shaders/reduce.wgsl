@@ -1,10 +1,10 @@
 // Sums, extrema and what is made of them, along the middle axis of a tensor seen as [outer, length, inner].
 //   y[o, s, j] = finish(join over i = s, s + segments, s + 2 segments, … below length of prepare(x[o, i, j]))
-// y: [outer, segments, inner]; a second pass over y with one segment joins the segments. PREPARE is 0 nothing,
-// 1 absolute, 2 square; JOIN is 0 sum, 1 maximum, 2 minimum; finish is a square root (ROOT) or a factor, for the last
-// pass. length = 0 sums to 0.
-// Sums are added up in blocks, and the blocks' sums after that: the rounding error then grows with the depth of this
-// tree and not with the number of terms. The order depends on length alone.
+// y: [outer, segments, inner]; a second pass over y with one segment joins the segments. PREPARE is 0
+// nothing, 1 absolute, 2 square; JOIN is 0 sum, 1 maximum, 2 minimum; finish is a square root (ROOT) or a
+// factor, for the last pass. length = 0 sums to 0. Sums are added up in blocks, and the blocks' sums after
+// that: the rounding error then grows with the depth of this tree and not with the number of terms. The order
+// depends on length alone.
 
 // @constants
 const PREPARE: u32 = 0u;

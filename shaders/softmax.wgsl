@@ -18,7 +18,8 @@ struct Params {
 @group(0) @binding(2) var<uniform> params: Params;
 
 const WORKGROUP_SIZE = 64u;
-// Terms that are summed before they go into the total: the rounding error grows with the depth, not the length.
+// Terms that are summed before they go into the total: the rounding error grows with the depth, not the
+// length.
 const BLOCK = 32u;
 
 // log(1 + v) for v >= 0: near 0 by 2 artanh(s), s = v / (2 + v), since WGSL's log may be far off near 1.

@@ -1,8 +1,8 @@
 // Softmax, cross-entropy with class numbers, and the gradient of both, a sample an invocation.
 //   losses[n] = -log p[n, labels[n]], dlogits[n, j] = weight (p[n, j] - (j == labels[n]))
 //   p[n, j] = e^(logits[n, j] - m) / Σ over k of e^(logits[n, k] - m), m = max over k of logits[n, k]
-// logits, dlogits: [samples, classes], labels: [samples], u32, losses: [samples]. A label that is no class makes the
-// sample's loss and gradient NaN.
+// logits, dlogits: [samples, classes], labels: [samples], u32, losses: [samples]. A label that is no class
+// makes the sample's loss and gradient NaN.
 
 struct Params {
   samples: u32,
@@ -18,7 +18,8 @@ struct Params {
 @group(0) @binding(4) var<uniform> params: Params;
 
 const WORKGROUP_SIZE = 64u;
-// Terms that are summed before they go into the total: the rounding error grows with the depth, not the length.
+// Terms that are summed before they go into the total: the rounding error grows with the depth, not the
+// length.
 const BLOCK = 32u;
 
 // log(1 + v) for v >= 0: near 0 by 2 artanh(s), s = v / (2 + v), since WGSL's log may be far off near 1.
@@ -47,8 +48,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   for (var j = 1u; j < params.classes; j++) {
     largest = max(largest, logits[start + j]);
   }
-  // The label's own term stays out of the sum: where it is nearly all of it, what is left keeps its digits, in the
-  // loss log(1 + rest / own) as in the gradient -rest / (own + rest).
+  // The label's own term stays out of the sum: where it is nearly all of it, what is left keeps its digits,
+  // in the loss log(1 + rest / own) as in the gradient -rest / (own + rest).
   let behind = largest - logits[start + label];
   let own = exp(-behind);
   var rest = 0.0;

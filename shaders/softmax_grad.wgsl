@@ -1,4 +1,5 @@
-// Gradient of softmax, or of its logarithm, along the middle axis of tensors seen as [lines / inner, length, inner].
+// Gradient of softmax, or of its logarithm, along the middle axis of tensors seen as [lines / inner, length,
+// inner].
 //   dx[o, i, j] = y (dy - Σ over i of y dy), or dy - e^y Σ over i of dy with LOG
 // dy, y (the forward pass's output), dx: one shape. One invocation a line: for lines of moderate length.
 
@@ -18,7 +19,8 @@ struct Params {
 @group(0) @binding(3) var<uniform> params: Params;
 
 const WORKGROUP_SIZE = 64u;
-// Terms that are summed before they go into the total: the rounding error grows with the depth, not the length.
+// Terms that are summed before they go into the total: the rounding error grows with the depth, not the
+// length.
 const BLOCK = 32u;
 
 @compute @workgroup_size(WORKGROUP_SIZE)

@@ -5,7 +5,6 @@ export { defineKernel, gridFor, Kernel, type KernelRecord, sizeOf } from "./gpu/
 export type { KernelTime, Profile } from "./gpu/profiler.js";
 export { Program } from "./gpu/program.js";
 export * from "./ops/activation.js";
-export { broadcastShape } from "./ops/broadcast.js";
 export { clipGradientNorm, clipGradientValue } from "./ops/clip.js";
 export * from "./ops/conv.js";
 export * from "./ops/conv_transpose.js";

@@ -21,7 +21,10 @@ type OutOption = Pick<ActivateOptions, "out">;
 /** The value of `ACTIVATION` in the WGSL. */
 const CODE: Readonly<Record<ActivationName, number>> = { ...ACTIVATION_CODE, gelu: 5, silu: 6 };
 
-/** What the gradient takes from the forward pass: its output, which it may have written over its input, or its input. */
+/**
+ * What the gradient takes from the forward pass: its output, which it may have written over its input, or its
+ * input.
+ */
 export const ACTIVATION_KEEPS: Readonly<Record<ActivationName, "input" | "output">> = {
   relu: "output",
   leakyRelu: "output",
@@ -137,7 +140,10 @@ export function sigmoidGrad(dy: Tensor, y: Tensor, { out }: OutOption = {}): Ten
   return activationGrad(dy, y, "sigmoid", { out });
 }
 
-/** x Φ(x) with Φ the normal distribution (Hendrycks and Gimpel 2016): the erf form, not the tanh approximation. */
+/**
+ * x Φ(x) with Φ the normal distribution (Hendrycks and Gimpel 2016): the erf form, not the tanh
+ * approximation.
+ */
 export function gelu(x: Tensor, { out }: OutOption = {}): Tensor {
   return activate(x, "gelu", { out });
 }

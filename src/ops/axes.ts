@@ -1,4 +1,7 @@
-/** How ops that work along axes see a tensor: as alternating joined axes, and one of them as [outer, length, inner]. */
+/**
+ * How ops that work along axes see a tensor: as alternating joined axes, and one of them as [outer, length,
+ * inner].
+ */
 import { ShapeError } from "../gpu/errors.js";
 import { type Shape, sizeOf } from "../gpu/kernel.js";
 
@@ -7,7 +10,8 @@ export function resolveAxis(op: string, axis: number, shape: Shape): number {
   const resolved = axis < 0 ? axis + shape.length : axis;
   if (Number.isInteger(axis) && resolved >= 0 && resolved < shape.length) return resolved;
   throw new ShapeError(
-    `${op}: axis ${axis} does not exist in shape [${shape}]; whole numbers from ${-shape.length} to ${shape.length - 1} are taken`,
+    `${op}: axis ${axis} does not exist in shape [${shape}]; ` +
+      `whole numbers from ${-shape.length} to ${shape.length - 1} are taken`,
   );
 }
 
@@ -82,7 +86,10 @@ export function joinGroups(groups: readonly AxisGroup[]): AxisGroup[] {
 export interface Pass extends LineView {
   readonly segments: number;
   readonly last: boolean;
-  /** Whether it is the first pass over its axes, and how many elements inner axes that are done with made of one. */
+  /**
+   * Whether it is the first pass over its axes, and how many elements inner axes that are done with made of
+   * one.
+   */
   readonly fresh: boolean;
   readonly reducedInner: number;
 }
@@ -93,8 +100,8 @@ const UNSPLIT_LENGTH = 1024;
 const SEGMENT_LENGTH = 256;
 
 /**
- * The passes of a reduction: inner axes first, long lines in several steps. How a line is split depends on its length
- * alone, so that the same line gives the same bits beside others.
+ * The passes of a reduction: inner axes first, long lines in several steps. How a line is split depends on
+ * its length alone, so that the same line gives the same bits beside others.
  */
 export function planPasses({ groups }: Reduction): Pass[] {
   const passes: Pass[] = [];

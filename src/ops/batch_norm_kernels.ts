@@ -43,7 +43,10 @@ export const runningKernel = defineKernel<{ momentum: number; correction: number
   grid: ({ mean: [channels] }, limits) => gridFor(channels, WORKGROUP_SIZE, limits),
 });
 
-/** How a kernel takes the spread of a channel: as 1 / √(variance + eps), or as the variance. `op` is for messages. */
+/**
+ * How a kernel takes the spread of a channel: as 1 / √(variance + eps), or as the variance. `op` is for
+ * messages.
+ */
 export interface SpreadCall {
   readonly op: string;
   readonly fromVariance: boolean;

@@ -12,7 +12,9 @@ import type { ElementwiseOptions } from "./unary.js";
 const WORKGROUP_SIZE = 64;
 const CHUNK = 4;
 
-/** The value of `OPERATION` in elementwise_binary.wgsl and elementwise_broadcast.wgsl; `second` is b itself. */
+/**
+ * The value of `OPERATION` in elementwise_binary.wgsl and elementwise_broadcast.wgsl; `second` is b itself.
+ */
 const OPERATION = {
   add: 0,
   sub: 1,
@@ -150,14 +152,18 @@ export function mul(a: Tensor | number, b: Tensor | number, { out }: Elementwise
   return binary("mul", a, b, out);
 }
 
-/** a / b; see `add`. Division by 0 gives infinity or NaN, which debug mode finds. @example const y = div(x, norms); */
+/**
+ * a / b; see `add`. Division by 0 gives infinity or NaN, which debug mode finds.
+ * @example
+ * const y = div(x, norms);
+ */
 export function div(a: Tensor | number, b: Tensor | number, { out }: ElementwiseOptions = {}): Tensor {
   return binary("div", a, b, out);
 }
 
 /**
- * a to the power b; see `add`. 0 to the power 0 is 1; a negative base takes whole exponents, and is NaN under others,
- * which debug mode finds.
+ * a to the power b; see `add`. 0 to the power 0 is 1; a negative base takes whole exponents, and is NaN under
+ * others, which debug mode finds.
  * @example
  * const cubes = pow(x, 3);
  */

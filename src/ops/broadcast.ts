@@ -17,8 +17,8 @@ export function broadcastShape(op: string, ...shapes: readonly Shape[]): Shape {
     const size = sizes.find((candidate) => candidate !== 1) ?? 1;
     if (sizes.every((candidate) => candidate === size || candidate === 1)) return size;
     throw new ShapeError(
-      `${op}: shapes ${shapes.map((shape) => `[${shape}]`).join(" and ")} do not broadcast: aligned at the last axis, ` +
-        `the sizes of an axis must be equal or 1; use reshape to insert axes of 1`,
+      `${op}: shapes ${shapes.map((given) => `[${given}]`).join(" and ")} do not broadcast: ` +
+        `aligned at the last axis, the sizes of an axis must be equal or 1; use reshape to insert axes of 1`,
     );
   });
 }
@@ -26,7 +26,10 @@ export function broadcastShape(op: string, ...shapes: readonly Shape[]): Shape {
 /** Axes that both operands walk (or repeat) alike are joined to one. */
 export interface BroadcastLayout {
   readonly shape: Shape;
-  /** Size of the last joined axis, and how far one step along it goes in a and b: 1, or 0 where it is repeated. */
+  /**
+   * Size of the last joined axis, and how far one step along it goes in a and b: 1, or 0 where it is
+   * repeated.
+   */
   readonly inner: number;
   readonly stepA: number;
   readonly stepB: number;
@@ -55,7 +58,8 @@ export function broadcastLayout(op: string, a: Shape, b: Shape): BroadcastLayout
   const [inner, ...outer] = joined.length > 0 ? joined : [{ size: 1, strideA: 0, strideB: 0 }];
   if (outer.length > OUTER_AXES) {
     throw new ShapeError(
-      `${op}: shapes [${a}] and [${b}] repeat their axes in ${outer.length + 1} turns, and ${OUTER_AXES + 1} are taken; ` +
+      `${op}: shapes [${a}] and [${b}] repeat their axes in ${outer.length + 1} turns, and ` +
+        `${OUTER_AXES + 1} are taken; ` +
         `repeat one of them with broadcastTo first`,
     );
   }

@@ -9,8 +9,9 @@ const MOST_IMAGES = 64;
 const CHUNK = 8;
 
 /**
- * For sums over each channel: `segments` pieces of a channel, each of some images and a portion of their planes. Where
- * planes have one element, a channel over all images is seen as one plane, whose elements stand `step` apart.
+ * For sums over each channel: `segments` pieces of a channel, each of some images and a portion of their
+ * planes. Where planes have one element, a channel over all images is seen as one plane, whose elements stand
+ * `step` apart.
  */
 export function channelSegments(x: Shape) {
   const [count, channels] = x;
@@ -34,8 +35,8 @@ export function channelSegments(x: Shape) {
 }
 
 /**
- * For maps: lines of one channel each, in chunks. A line is a plane of an image; where planes have one element, it is a
- * channel over all images.
+ * For maps: lines of one channel each, in chunks. A line is a plane of an image; where planes have one
+ * element, it is a channel over all images.
  */
 export function channelLines(x: Shape) {
   const [images, channels] = x;

@@ -91,7 +91,10 @@ function checkSamples(op: string, { logits, labels }: Shapes): void {
   }
 }
 
-/** The factor of each sample's gradient. @throws ShapeError for a mean of nothing; ValueError for an unknown reduction */
+/**
+ * The factor of each sample's gradient.
+ * @throws ShapeError for a mean of nothing; ValueError for an unknown reduction
+ */
 function weightOf(op: string, reduction: LossReduction, shape: Shape, count: number): number {
   if (reduction === "sum" || reduction === "none") return 1;
   if (reduction !== "mean") {
@@ -109,12 +112,12 @@ function reduceLosses(losses: Tensor, reduction: LossReduction, out?: Tensor): T
 }
 
 /**
- * Cross-entropy of the softmax of logits with class numbers, and its gradient, in one pass. Finite for all finite
- * logits.
+ * Cross-entropy of the softmax of logits with class numbers, and its gradient, in one pass. Finite for all
+ * finite logits.
  *
- * Ops cannot look at labels before they run: one that is no class (from the number of classes up) is never used as an
- * index; it makes the loss of its sample, and its row of `dlogits`, NaN, which debug mode names. Check labels where
- * they come from.
+ * Ops cannot look at labels before they run: one that is no class (from the number of classes up) is never
+ * used as an index; it makes the loss of its sample, and its row of `dlogits`, NaN, which debug mode names.
+ * Check labels where they come from.
  * @param logits [samples, classes]
  * @param labels [samples], u32
  * @returns loss: [] (or [samples] with reduction "none"); dlogits: its gradient (with "none": of the sum)
@@ -136,11 +139,12 @@ export function softmaxCrossEntropy(
 }
 
 /**
- * Binary cross-entropy of the sigmoid of logits with targets from 0 to 1, and its gradient, in one pass. Finite for all
- * finite logits.
+ * Binary cross-entropy of the sigmoid of logits with targets from 0 to 1, and its gradient, in one pass.
+ * Finite for all finite logits.
  * @param logits any shape
  * @param targets the same shape, f32
- * @returns loss: [] (or the logits' shape with reduction "none"); dlogits: its gradient (with "none": of the sum)
+ * @returns loss: [] (or the logits' shape with reduction "none"); dlogits: its gradient (with "none": of the
+ *   sum)
  * @throws ShapeError if the shapes differ, or for a mean of nothing
  * @example
  * const { loss, dlogits } = bceWithLogits(logits, targets);
@@ -158,8 +162,8 @@ export function bceWithLogits(
  * (prediction - target)², averaged over all elements, and its gradient, in one pass.
  * @param predictions any shape
  * @param targets the same shape
- * @returns loss: [] (or the predictions' shape with reduction "none"); dpredictions: its gradient (with "none": of the
- *   sum)
+ * @returns loss: [] (or the predictions' shape with reduction "none"); dpredictions: its gradient (with
+ *   "none": of the sum)
  * @throws ShapeError if the shapes differ, or for a mean of nothing
  * @example
  * const { loss, dpredictions } = meanSquaredError(y, targets);

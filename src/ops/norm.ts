@@ -63,7 +63,8 @@ function valuesAChannel(op: string, x: Shape, tensors: Shapes): number {
   const count = sizeOf(x) / x[1];
   if (count > 1) return count;
   throw new ShapeError(
-    `${op}: x has shape [${x}], which has no variance within a channel; training takes two values a channel at least`,
+    `${op}: x has shape [${x}], which has no variance within a channel; ` +
+      `training takes two values a channel at least`,
   );
 }
 
@@ -78,14 +79,15 @@ function checkEps(op: string, eps: number): number {
 /**
  * Normalizes each channel: y = (x - mean) / √(variance + eps) · gamma + beta.
  *
- * In training mean and (biased) variance are the batch's own, and the running statistics, if given, take them in with
- * weight `momentum`, the variance unbiased (times n / (n - 1)). In evaluation they are the running statistics.
+ * In training mean and (biased) variance are the batch's own, and the running statistics, if given, take them
+ * in with weight `momentum`, the variance unbiased (times n / (n - 1)). In evaluation they are the running
+ * statistics.
  * @param x [n, channels], or [n, channels, h, w] (any further dimensions)
  * @param gamma [channels]
  * @param beta [channels]
  * @returns y; in training also what `batchNormGrad` takes
- * @throws ShapeError for other shapes, or in training for a single value a channel, which has no variance; ValueError
- *   for eps or momentum out of range
+ * @throws ShapeError for other shapes, or in training for a single value a channel, which has no variance;
+ *   ValueError for eps or momentum out of range
  * @example
  * const { y, mean, invStd } = batchNorm(x, gamma, beta, { runningMean, runningVar, training: true });
  * const { dx, dgamma, dbeta } = batchNormGrad(dy, x, gamma, { mean, invStd });
@@ -120,7 +122,8 @@ export function batchNorm(
     throw new ValueError(`batchNorm: momentum is ${momentum}, and 0 to 1 is taken`);
   if (!runningMean !== !runningVar || (!training && !runningMean)) {
     throw new ShapeError(
-      `batchNorm: runningMean and runningVar go together, and evaluation needs both; in training both may be left out`,
+      `batchNorm: runningMean and runningVar go together, and evaluation needs both; ` +
+        `in training both may be left out`,
     );
   }
   const call = { op: "batchNorm", eps };

@@ -1,7 +1,7 @@
 /**
- * Kernels that make each element of a result from the elements of their inputs at the same place. Their WGSL is
- * written for four elements an invocation (`alias Item = vec4f;`), which loads fastest; sizes that 4 does not divide
- * take the same text with one element an invocation.
+ * Kernels that make each element of a result from the elements of their inputs at the same place. Their WGSL
+ * is written for four elements an invocation (`alias Item = vec4f;`), which loads fastest; sizes that 4 does
+ * not divide take the same text with one element an invocation.
  */
 import { KernelError, ShapeError } from "../gpu/errors.js";
 import {
@@ -83,7 +83,8 @@ function commonShape(kernel: string, inputs: Shapes): Shape | undefined {
     first ??= [name, shape];
     if (shape.length !== first[1].length || shape.some((size, axis) => size !== first?.[1][axis])) {
       throw new ShapeError(
-        `${kernel}: "${name}" has shape [${shape}] and "${first[0]}" has [${first[1]}]; both must have the same`,
+        `${kernel}: "${name}" has shape [${shape}] and "${first[0]}" has [${first[1]}]; ` +
+          `both must have the same`,
       );
     }
   }

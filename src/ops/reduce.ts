@@ -174,7 +174,8 @@ export function min(x: Tensor, { axes, keepDims = false, out }: ReduceOptions = 
 }
 
 /**
- * Where the largest element over axes stands, the first of equals; over several axes, its row-major place among them.
+ * Where the largest element over axes stands, the first of equals; over several axes, its row-major place
+ * among them.
  * @returns u32; shapes as for `sum`
  * @throws ShapeError for an axis that does not exist, or of size 0
  * @example
@@ -225,7 +226,8 @@ export function variance(
   const divisor = plan.count - correction;
   if (!(divisor > 0)) {
     throw new ShapeError(
-      `variance: x has shape [${x.shape}], ${plan.count} values a result, and more than ${correction} are taken`,
+      `variance: x has shape [${x.shape}], ${plan.count} values a result, and ` +
+        `more than ${correction} are taken`,
     );
   }
   return x.gpu.scope(() => {
@@ -236,7 +238,8 @@ export function variance(
 
 /**
  * The gradient of broadcasting: dy summed over the axes in which `shape` was repeated to become dy's.
- * @returns a tensor of that shape; it shares dy's buffer (as `reshape` does) if there is nothing to sum and no `out`
+ * @returns a tensor of that shape; it shares dy's buffer (as `reshape` does) if there is nothing to sum and
+ *   no `out`
  * @throws ShapeError if `shape` does not broadcast to dy's
  * @example
  * const y = add(x, bias);                             // [n, c] + [1, c]
