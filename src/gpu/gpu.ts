@@ -374,7 +374,7 @@ export class Gpu {
       return { clock, kernels: summarize(times), totalMilliseconds };
     } finally {
       // What a failed body left recorded is run under this profile, not under the next.
-      await this.stream.settle().catch(() => {});
+      await this.unlessLost(this.stream.settle()).catch(() => {});
       this.stream.profiler = undefined;
       this.stream.timer = undefined;
       this.profiling = false;

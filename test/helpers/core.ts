@@ -145,6 +145,7 @@ export function gateCompilation(device: GPUDevice): { open(): void } {
   const restore = intercept(device, "createComputePipelineAsync", (original) => {
     return (async (descriptor: GPUComputePipelineDescriptor) => {
       const pipeline = original(descriptor);
+      pipeline.catch(() => {}); // looked at once the gate is open
       await gate;
       return pipeline;
     }) as never;
