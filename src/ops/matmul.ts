@@ -4,6 +4,8 @@ import type { Gpu } from "../gpu/gpu.js";
 import { type Shape, sizeOf } from "../gpu/kernel.js";
 import type { Trial } from "../gpu/tuner.js";
 import { type Tensor, zeros } from "../tensor.js";
+import { broadcastTo } from "./binary.js";
+import { broadcastShape } from "./broadcast.js";
 import { type ActivationOptions, DEFAULT_SLOPE } from "./activation_names.js";
 import { type MatmulCall, type MatmulSizes, runMatmul } from "./matmul_kernels.js";
 import { adapterTraits, type MatmulPlan, matmulPlans } from "./matmul_plan.js";
@@ -28,9 +30,7 @@ export interface MatmulOptions extends ActivationOptions {
  * const y = matmul(x, weights, { bias, activation: "relu" });
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
-  const { transposeA = false, transposeB = false, bias } = options;
-  const sizes = matmulSizes(a.shape, b.shape, transposeA, transposeB, bias?.shape);
-  return runMatmul({ a, b, bias, out: options.out }, callOf(sizes, options), pickPlan(a.gpu, sizes));
+  return matmulWithPlan(a, b, options, pickPlan);
 }
 
 /** `matmul` with a variant of the caller's choice, for tests and measurements. */
@@ -40,9 +40,21 @@ export function matmulWithPlan(
   options: MatmulOptions,
   choose: (gpu: Gpu, sizes: MatmulSizes) => MatmulPlan,
 ): Tensor {
-  const { transposeA = false, transposeB = false, bias } = options;
+  const { transposeA = false, transposeB = false, bias, out } = options;
   const sizes = matmulSizes(a.shape, b.shape, transposeA, transposeB, bias?.shape);
-  return runMatmul({ a, b, bias, out: options.out }, callOf(sizes, options), choose(a.gpu, sizes));
+  const [wholeA, wholeB] = [repeatBatch(a, sizes.y), repeatBatch(b, sizes.y)];
+  const y = runMatmul({ a: wholeA, b: wholeB, bias, out }, callOf(sizes, options), choose(a.gpu, sizes));
+  if (wholeA !== a) wholeA.dispose();
+  if (wholeB !== b) wholeB.dispose();
+  return y;
+}
+
+/** An operand that repeats along some batch dimensions but not all has no single stride: it is written out. */
+function repeatBatch(x: Tensor, y: Shape): Tensor {
+  const batch = y.slice(0, -2);
+  const count = sizeOf(x.shape.slice(0, -2));
+  if (count === 1 || count === sizeOf(batch)) return x;
+  return broadcastTo(x, [...batch, ...x.shape.slice(-2)]);
 }
 
 function callOf(sizes: MatmulSizes, { activation, slope = DEFAULT_SLOPE }: MatmulOptions): MatmulCall {
@@ -98,23 +110,15 @@ export function matmulSizes(
   }
   if (bias && (bias.length !== 1 || bias[0] !== n))
     throw new ShapeError(`matmul: bias has shape [${bias}], and [${n}] is taken`);
-  const batchA = a.slice(0, -2);
-  const batchB = b.slice(0, -2);
-  const [countA, countB] = [sizeOf(batchA), sizeOf(batchB)];
-  const same = batchA.join() === batchB.join();
-  if (!same && countA !== 1 && countB !== 1) {
-    throw new ShapeError(
-      `matmul: batch dimensions [${batchA}] of a and [${batchB}] of b must be equal, or all 1 in one of them`,
-    );
-  }
-  const batchShape = countB === 1 && batchA.length >= batchB.length ? batchA : countA === 1 ? batchB : batchA;
+  const [batchA, batchB] = [a.slice(0, -2), b.slice(0, -2)];
+  const batchShape = broadcastShape("matmul, batch dimensions", batchA, batchB);
   return {
     m,
     n,
     k,
     batch: sizeOf(batchShape),
-    strideA: countA === 1 ? 0 : m * k,
-    strideB: countB === 1 ? 0 : k * n,
+    strideA: sizeOf(batchA) === 1 ? 0 : m * k,
+    strideB: sizeOf(batchB) === 1 ? 0 : k * n,
     transposeA,
     transposeB,
     y: [...batchShape, m, n],

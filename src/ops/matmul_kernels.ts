@@ -6,6 +6,7 @@ import splitSumWgsl from "../../shaders/matmul_split_k_sum.wgsl";
 import subgroupWgsl from "../../shaders/matmul_subgroup.wgsl";
 import vectorWgsl from "../../shaders/matmul_vector.wgsl";
 import workgroupTileWgsl from "../../shaders/matmul_workgroup_tile.wgsl";
+import { ValueError } from "../gpu/errors.js";
 import { defineKernel, gridFor, type Kernel, type KernelRecord, type Shape, sizeOf } from "../gpu/kernel.js";
 import type { Constants } from "../gpu/wgsl.js";
 import type { Tensor } from "../tensor.js";
@@ -38,6 +39,8 @@ interface ProductCall extends MatmulCall {
 }
 
 const LANES_STEP = 4;
+/** The kernels that compute a slice of k. */
+const SPLITTING: ReadonlySet<MatmulKernel> = new Set(["subgroup", "workgroup_tile"]);
 
 /** What the product kernels share; `vector` is how many elements a load takes. */
 function product(
@@ -131,7 +134,7 @@ const padKernel = defineKernel<PadCall>({
   uniforms: ({ y }, { rows, columns }) => ({
     rows,
     columns,
-    target_rows: y[y.length - 2],
+    target_rows: y[y.length - 2] ?? 1,
     target_columns: y[y.length - 1],
     count: sizeOf(y),
   }),
@@ -158,7 +161,8 @@ export function runMatmul(tensors: MatmulTensors, call: MatmulCall, plan: Matmul
     matrices: number,
   ): Tensor => {
     if (size[0] === target[0] && size[1] === target[1]) return x;
-    const padded = padKernel.run({ x }, { rows: size[0], columns: size[1], target: [matrices, ...target] }).y;
+    const shape = x.shape.length === 1 ? [target[1]] : [matrices, ...target];
+    const padded = padKernel.run({ x }, { rows: size[0], columns: size[1], target: shape }).y;
     temporaries.push(padded);
     return padded;
   };
@@ -179,7 +183,10 @@ export function runMatmul(tensors: MatmulTensors, call: MatmulCall, plan: Matmul
   if (m4 === m && n4 === n) {
     y = runSlices({ ...tensors, a, b }, { ...call, sizes: aligned }, plan);
   } else {
-    const whole = runSlices({ a, b, bias: tensors.bias }, { ...call, sizes: aligned }, plan);
+    // The register tile loads the bias as vec4, too.
+    const padBias = tensors.bias && plan.kernel === "register_tile";
+    const bias = padBias ? pad(tensors.bias as Tensor, [1, n], [1, n4], 1) : tensors.bias;
+    const whole = runSlices({ a, b, bias }, { ...call, sizes: aligned }, plan);
     y = padKernel.run(
       { x: whole },
       { rows: m4, columns: n4, target: sizes.y },
@@ -194,6 +201,9 @@ export function runMatmul(tensors: MatmulTensors, call: MatmulCall, plan: Matmul
 /** The product itself; with slices, into parts that a second kernel adds up. */
 function runSlices({ a, b, bias, out }: MatmulTensors, call: MatmulCall, plan: MatmulPlan): Tensor {
   const kernel = kernels[plan.kernel];
+  if (plan.slices > 1 && !SPLITTING.has(plan.kernel)) {
+    throw new ValueError(`matmul: plan "${plan.name}" splits k, and the kernel ${plan.kernel} does not`);
+  }
   if (plan.slices === 1) return kernel.run({ a, b, bias }, { ...call, plan }, { out: { y: out } }).y;
   const { sizes } = call;
   const partial: MatmulSizes = { ...sizes, y: [sizes.batch, plan.slices, sizes.m, sizes.n] };
