@@ -1,0 +1,80 @@
+/** Whole training steps, written as a user of handgrad writes them: every backward step by hand, Adam in place. */
+import {
+  adam,
+  advance,
+  conv2d,
+  conv2dBiasGrad,
+  conv2dInputGrad,
+  conv2dWeightGrad,
+  type Gpu,
+  matmul,
+  reluGrad,
+  softmaxCrossEntropy,
+  sum,
+  type Tensor,
+  zeros,
+} from "handgrad";
+
+const LEARNING_RATE = 1e-3;
+
+/** Adam's state for a list of parameters; the returned function takes their gradients. */
+function optimizer(gpu: Gpu, parameters: readonly Tensor[]): (gradients: readonly Tensor[]) => void {
+  const step = zeros(gpu, [1], { dtype: "u32" });
+  const states = parameters.map(({ shape }) => ({ first: zeros(gpu, shape), second: zeros(gpu, shape), step }));
+  return (gradients) => {
+    advance(step);
+    parameters.forEach((parameter, i) => {
+      adam(parameter, gradients[i], { ...states[i], learningRate: LEARNING_RATE });
+    });
+  };
+}
+
+/** 784-256-256-10 with ReLU. */
+export function mlpStep(gpu: Gpu, [x, labels, ...parameters]: readonly Tensor[]): () => Tensor {
+  const [w1, b1, w2, b2, w3, b3] = parameters;
+  const update = optimizer(gpu, parameters);
+  return () =>
+    gpu.scope(() => {
+      const h1 = matmul(x, w1, { bias: b1, activation: "relu" });
+      const h2 = matmul(h1, w2, { bias: b2, activation: "relu" });
+      const { loss, dlogits } = softmaxCrossEntropy(matmul(h2, w3, { bias: b3 }), labels);
+      const dh2 = reluGrad(matmul(dlogits, w3, { transposeB: true }), h2);
+      const dh1 = reluGrad(matmul(dh2, w2, { transposeB: true }), h1);
+      const weightGrad = (input: Tensor, dy: Tensor): Tensor => matmul(input, dy, { transposeA: true });
+      const biasGrad = (dy: Tensor): Tensor => sum(dy, { axes: [0] });
+      update([
+        weightGrad(x, dh1),
+        biasGrad(dh1),
+        weightGrad(h1, dh2),
+        biasGrad(dh2),
+        weightGrad(h2, dlogits),
+        biasGrad(dlogits),
+      ]);
+      return loss;
+    });
+}
+
+/** Two 3×3 convolutions with stride 2 (16 and 32 channels, ReLU) and a dense layer. */
+export function cnnStep(gpu: Gpu, [x, labels, ...parameters]: readonly Tensor[]): () => Tensor {
+  const [w1, b1, w2, b2, w3, b3] = parameters;
+  const update = optimizer(gpu, parameters);
+  const window = { stride: 2, padding: 1 };
+  return () =>
+    gpu.scope(() => {
+      const h1 = conv2d(x, w1, { ...window, bias: b1, activation: "relu" });
+      const h2 = conv2d(h1, w2, { ...window, bias: b2, activation: "relu" });
+      const flat = h2.reshape([h2.shape[0], -1]);
+      const { loss, dlogits } = softmaxCrossEntropy(matmul(flat, w3, { bias: b3 }), labels);
+      const dh2 = reluGrad(matmul(dlogits, w3, { transposeB: true }).reshape(h2.shape), h2);
+      const dh1 = reluGrad(conv2dInputGrad(dh2, w2, { ...window, inputShape: h1.shape }), h1);
+      update([
+        conv2dWeightGrad(x, dh1, { ...window, weightShape: w1.shape }),
+        conv2dBiasGrad(dh1),
+        conv2dWeightGrad(h1, dh2, { ...window, weightShape: w2.shape }),
+        conv2dBiasGrad(dh2),
+        matmul(flat, dlogits, { transposeA: true }),
+        sum(dlogits, { axes: [0] }),
+      ]);
+      return loss;
+    });
+}
