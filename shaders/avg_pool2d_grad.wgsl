@@ -1,7 +1,8 @@
-// Gradient of average pooling, gathered: each element of dx adds up its share of dy of the windows that cover it.
+// Gradient of average pooling, gathered: each element of dx adds up its share of dy of the windows that cover
+// it.
 //   dx[n, c, h, w] = Σ dy[n, c, Y, X] / (kernel_y · kernel_x) over the windows with (h, w)
-// dy: [planes, rows, columns]; dx: [planes, height, width]. Window Y covers rows Y · stride - padding … + kernel - 1,
-// columns alike.
+// dy: [planes, rows, columns]; dx: [planes, height, width]. Window Y covers rows Y · stride - padding … +
+// kernel - 1, columns alike.
 
 struct Params {
   planes: u32,
@@ -31,9 +32,11 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let column = index % params.width + params.padding_x;
   let plane_at = index / (params.height * params.width) * params.rows * params.columns;
   // The first window that covers a row is the first one to end behind it.
-  let first_row = (max(row + 1u, params.kernel_y) - params.kernel_y + params.stride_y - 1u) / params.stride_y;
+  let past_row = max(row + 1u, params.kernel_y) - params.kernel_y;
+  let first_row = (past_row + params.stride_y - 1u) / params.stride_y;
   let end_row = min(row / params.stride_y + 1u, params.rows);
-  let first_column = (max(column + 1u, params.kernel_x) - params.kernel_x + params.stride_x - 1u) / params.stride_x;
+  let past_column = max(column + 1u, params.kernel_x) - params.kernel_x;
+  let first_column = (past_column + params.stride_x - 1u) / params.stride_x;
   let end_column = min(column / params.stride_x + 1u, params.columns);
   var sum = 0.0;
   for (var i = first_row; i < end_row; i++) {

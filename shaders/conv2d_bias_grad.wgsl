@@ -1,8 +1,8 @@
-// Bias gradient of a convolution, in parts: the sum of each channel over a chunk of the positions of all images,
-// which conv2d_sum_parts adds up.
+// Bias gradient of a convolution, in parts: the sum of each channel over a chunk of the positions of all
+// images, which conv2d_sum_parts adds up.
 //   parts[s, o] = Σ_(n, p) in chunk s  dy[n, o, p]
-// dy: [images, channels, plane]; parts: [chunks, channels]. Positions are counted through all images, n · plane + p,
-// and a chunk has `chunk_size` of them, each an invocation.
+// dy: [images, channels, plane]; parts: [chunks, channels]. Positions are counted through all images, n ·
+// plane + p, and a chunk has `chunk_size` of them, each an invocation.
 
 struct Params {
   images: u32,

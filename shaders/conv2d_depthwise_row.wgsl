@@ -1,11 +1,11 @@
-// Depthwise convolution with stride 1: each channel of the result reads one channel of x. Each invocation keeps TILE
-// neighbors of one row of the result in registers and slides over each row of x under it, so that every element is
-// loaded once for all the taps of a row.
-//   forward         y[n, o, Y, X] = activate(bias[o] + Σ_i Σ_j w[o, i, j] · x[n, o / multiplier, row, column])
-//                   row = Y + i · dilation - padding, column = X + j - padding
+// Depthwise convolution with stride 1: each channel of the result reads one channel of x. Each invocation
+// keeps TILE neighbors of one row of the result in registers and slides over each row of x under it, so that
+// every element is loaded once for all the taps of a row.
+//   forward         y[n, o, Y, X] = activate(bias[o] + Σ_i Σ_j w[o, i, j] · x[n, c, row, column])
+//                   c = o / multiplier, row = Y + i · dilation - padding, column = X + j - padding
 //   input gradient  the same with row = Y + padding - i · dilation, column = X + padding - j
-// x: [images, channels / multiplier, height, width], zeros outside; w: [channels, kernel_height, kernel_width];
-// bias: [channels]; y: [images, channels, rows, columns].
+// x: [images, channels / multiplier, height, width], zeros outside; w: [channels, kernel_height,
+// kernel_width]; bias: [channels]; y: [images, channels, rows, columns].
 
 // @constants
 const TILE: u32 = 8u;
@@ -24,8 +24,8 @@ struct Params {
   columns: u32,
   kernel_height: u32,
   kernel_width: u32,
-  // From the result to x: by how many rows the first tap is off and the next one further, and by how many columns the
-  // leftmost tap of a row.
+  // From the result to x: by how many rows the first tap is off and the next one further, and by how many
+  // columns the leftmost tap of a row.
   start_y: i32,
   tap_step_y: i32,
   start_x: i32,

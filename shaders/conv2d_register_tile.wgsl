@@ -2,15 +2,17 @@
 // registers and gathers what they need, no barrier. One kernel for both directions:
 //   forward         y[n, o, Y, X] = activate(bias[o] + Σ_c Σ_i Σ_j w[o, c, i, j] · x[n, c, row, column])
 //                   row = Y · stride + i · dilation - padding
-//   input gradient, transposed convolution: the same sum over the x that forward steps would have led from Y to,
+//   input gradient  (and transposed convolution) the same with the x that the forward pass would lead from Y to:
 //                   row = (Y + padding - i · dilation) / stride, where that is whole
-// (columns alike; outside of x there are zeros). x: [images, groups · inputs, height, width],
-// y: [images, groups · outputs, rows, columns], bias: [groups · outputs]; w has inputs · outputs · kernel_height ·
-// kernel_width values a group, w_input apart from one input channel to the next, w_output for output channels.
+// (columns alike; outside of x there are zeros). x: [images, groups · inputs, height, width], y: [images,
+// groups · outputs, rows, columns], bias: [groups · outputs]; w has inputs · outputs · kernel_height ·
+// kernel_width values a group, w_input apart from one input channel to the next, w_output for output
+// channels.
 //
-// In the second form only every stride-th tap meets a whole row, the same ones for all Y that leave the same rest:
-// these are a phase. So a tile holds positions of one phase (Y = phase + phases · q), walks the taps first,
-// first + skip, … of it, and no product with a missing row is ever made. The first form is one phase of all taps.
+// In the second form only every stride-th tap meets a whole row, the same ones for all Y that leave the same
+// rest: these are a phase. So a tile holds positions of one phase (Y = phase + phases · q), walks the taps
+// first, first + skip, … of it, and no product with a missing row is ever made. The first form is one phase
+// of all taps.
 
 // @constants
 const TILE_O: u32 = 8u;
@@ -33,8 +35,8 @@ struct Params {
   kernel_width: u32,
   w_input: u32,
   w_output: u32,
-  // Along y and x: x is `step` rows further for the next q, and `tap_step` rows for the phase's next tap, which is
-  // `skip` taps further in the kernel; `offset` is -padding forward and padding backward.
+  // Along y and x: x is `step` rows further for the next q, and `tap_step` rows for the phase's next tap,
+  // which is `skip` taps further in the kernel; `offset` is -padding forward and padding backward.
   step_y: u32,
   step_x: u32,
   tap_step_y: i32,
@@ -49,8 +51,9 @@ struct Params {
   phases_x: u32,
   tiles_o: u32,
   has_bias: u32,
-  // 0: a slope for negative sums, where 1 leaves them, 0 is ReLU and others are leaky ReLU; 3: tanh; 4: sigmoid.
-  // Uniforms and no constants, so that all convolutions and input gradients with a tile size are one pipeline.
+  // 0: a slope for negative sums, where 1 leaves them, 0 is ReLU and others are leaky ReLU; 3: tanh; 4:
+  // sigmoid. Uniforms and no constants, so that all convolutions and input gradients with a tile size are one
+  // pipeline.
   activation: u32,
   slope: f32,
 }
@@ -241,7 +244,8 @@ fn main(
       for (var o = first_o; o < min(first_o + TILE_O, params.outputs); o++) {
         let at = (image_plane + o) * y_plane + row * params.columns + column;
         let v = y[at];
-        y[at] = select(1.0 / (1.0 + exp(-max(v, -80.0))), tanh(clamp(v, -15.0, 15.0)), params.activation == 3u);
+        let sigmoid = 1.0 / (1.0 + exp(-max(v, -80.0)));
+        y[at] = select(sigmoid, tanh(clamp(v, -15.0, 15.0)), params.activation == 3u);
       }
     }
     position = after(position, phase_columns, phase_rows);

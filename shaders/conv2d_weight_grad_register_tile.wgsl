@@ -1,10 +1,11 @@
-// Weight gradient of a convolution, in parts: a sum over all images and positions is long, so it is cut into chunks,
-// and conv2d_sum_parts adds them up. Each invocation keeps TILE_O output channels × TILE_K weights of one chunk in
-// registers, no barrier.
-//   parts[s, o, c, i, j] = Σ_(n, Y, X) in chunk s  dy[n, o, Y, X] · x[n, c, Y · stride + i · dilation - padding, …]
+// Weight gradient of a convolution, in parts: a sum over all images and positions is long, so it is cut into
+// chunks, and conv2d_sum_parts adds them up. Each invocation keeps TILE_O output channels × TILE_K weights of
+// one chunk in registers, no barrier.
+//   parts[s, o, c, i, j] = Σ_(n, Y, X) in chunk s  dy[n, o, Y, X] · x[n, c, row, column]
+//   row = Y · stride + i · dilation - padding, column alike
 // x: [images, groups · inputs, height, width], zeros outside; dy: [images, groups · outputs, rows, columns];
-// parts: [chunks, groups · outputs, inputs, kernel_height, kernel_width], where k = (c, i, j) is one flat index.
-// A chunk is `chunk_segments` pieces of rows of dy, each of at most `segment` columns.
+// parts: [chunks, groups · outputs, inputs, kernel_height, kernel_width], where k = (c, i, j) is one flat
+// index. A chunk is `chunk_segments` pieces of rows of dy, each of at most `segment` columns.
 
 // @constants
 const TILE_O: u32 = 8u;
@@ -57,14 +58,19 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let weights = params.inputs * taps;
   let plane = params.height * params.width;
   let dy_plane = params.rows * params.columns;
-  // For each weight of the tile: where its channel begins in an image of x, and by how much its tap is shifted.
-  // Past the last weight and channel the last ones repeat.
+  // For each weight of the tile: where its channel begins in an image of x, by how much its tap is shifted,
+  // and for which columns of dy it stands inside of x. Past the last weight and channel the last ones repeat.
   // @scalars
   var channel_at: array<u32, TILE_K>;
   // @scalars
   var shift_y: array<i32, TILE_K>;
   // @scalars
   var shift_x: array<i32, TILE_K>;
+  // @scalars
+  var first_inside: array<u32, TILE_K>;
+  // @scalars
+  var count_inside: array<u32, TILE_K>;
+  let stride = i32(params.stride_x);
   // @unroll
   for (var k = 0u; k < TILE_K; k++) {
     let weight = min(first_k + k, weights - 1u);
@@ -72,6 +78,10 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     channel_at[k] = (channel_group * params.inputs + weight / taps) * plane;
     shift_y[k] = i32(tap / params.kernel_width * params.dilation_y) - i32(params.padding_y);
     shift_x[k] = i32(tap % params.kernel_width * params.dilation_x) - i32(params.padding_x);
+    let first = (max(0, -shift_x[k]) + stride - 1) / stride;
+    let end = (max(0, i32(params.width) - shift_x[k]) + stride - 1) / stride;
+    first_inside[k] = u32(first);
+    count_inside[k] = u32(max(0, end - first));
   }
   // @scalars
   var dy_channel_at: array<u32, TILE_O>;
@@ -87,45 +97,39 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   // @scalars
   var x_at: array<u32, TILE_K>;
   // @scalars
-  var column: array<i32, TILE_K>;
-  // @scalars
-  var row_inside: array<bool, TILE_K>;
+  var count: array<u32, TILE_K>;
   let end = min((chunk + 1u) * params.chunk_segments, params.images * params.rows * params.segments_a_row);
   for (var segment = chunk * params.chunk_segments; segment < end; segment++) {
     let first_column = segment % params.segments_a_row * params.segment;
+    let end_column = min(first_column + params.segment, params.columns);
     let row = segment / params.segments_a_row % params.rows;
     let image = segment / (params.segments_a_row * params.rows);
     // @unroll
     for (var k = 0u; k < TILE_K; k++) {
       let x_row = i32(row * params.stride_y) + shift_y[k];
-      row_inside[k] = u32(x_row) < params.height;
-      column[k] = i32(first_column * params.stride_x) + shift_x[k];
-      x_at[k] = image * params.groups * params.inputs * plane + channel_at[k] + u32(x_row) * params.width + u32(column[k]);
+      count[k] = select(0u, count_inside[k], u32(x_row) < params.height);
+      let row_at = u32(x_row) * params.width + u32(shift_x[k]);
+      x_at[k] = image * params.groups * params.inputs * plane + channel_at[k] + row_at;
     }
-    let dy_image = image * params.groups * params.outputs * dy_plane;
-    var dy_at = dy_image + row * params.columns + first_column;
-    let dy_end = dy_image + row * params.columns + min(first_column + params.segment, params.columns);
-    for (; dy_at < dy_end; dy_at++) {
+    let dy_at = image * params.groups * params.outputs * dy_plane + row * params.columns;
+    for (var column = first_column; column < end_column; column++) {
+      let x_column = column * params.stride_x;
+      // What is read off the rows of x is not used.
       // @unroll
       for (var b = 0u; b < BLOCKS_K; b++) {
-        let inside_0 = row_inside[4u * b] && u32(column[4u * b]) < params.width;
-        let inside_1 = row_inside[4u * b + 1u] && u32(column[4u * b + 1u]) < params.width;
-        let inside_2 = row_inside[4u * b + 2u] && u32(column[4u * b + 2u]) < params.width;
-        let inside_3 = row_inside[4u * b + 3u] && u32(column[4u * b + 3u]) < params.width;
+        let inside_0 = column - first_inside[4u * b] < count[4u * b];
+        let inside_1 = column - first_inside[4u * b + 1u] < count[4u * b + 1u];
+        let inside_2 = column - first_inside[4u * b + 2u] < count[4u * b + 2u];
+        let inside_3 = column - first_inside[4u * b + 3u] < count[4u * b + 3u];
         values[b] = vec4f(
-          select(0.0, x[select(0u, x_at[4u * b], inside_0)], inside_0),
-          select(0.0, x[select(0u, x_at[4u * b + 1u], inside_1)], inside_1),
-          select(0.0, x[select(0u, x_at[4u * b + 2u], inside_2)], inside_2),
-          select(0.0, x[select(0u, x_at[4u * b + 3u], inside_3)], inside_3));
-      }
-      // @unroll
-      for (var k = 0u; k < TILE_K; k++) {
-        column[k] += i32(params.stride_x);
-        x_at[k] += params.stride_x;
+          select(0.0, x[x_at[4u * b] + x_column], inside_0),
+          select(0.0, x[x_at[4u * b + 1u] + x_column], inside_1),
+          select(0.0, x[x_at[4u * b + 2u] + x_column], inside_2),
+          select(0.0, x[x_at[4u * b + 3u] + x_column], inside_3));
       }
       // @unroll
       for (var o = 0u; o < TILE_O; o++) {
-        let gradient = vec4f(dy[dy_at + dy_channel_at[o]]);
+        let gradient = vec4f(dy[dy_at + column + dy_channel_at[o]]);
         // @unroll
         for (var b = 0u; b < BLOCKS_K; b++) {
           sum[o][b] = fma(gradient, values[b], sum[o][b]);

@@ -1,7 +1,7 @@
 // The mean of each plane.
 //   y[n, c] = Σ_p x[n, c, p] / plane
-// x: [planes, plane]; y: [planes], an invocation each. Sums of BLOCK elements are made first and then added: one long
-// sum would lose digits.
+// x: [planes, plane]; y: [planes], an invocation each. Sums of BLOCK elements are made first and then added:
+// one long sum would lose digits.
 
 struct Params {
   planes: u32,

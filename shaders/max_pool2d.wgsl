@@ -1,5 +1,6 @@
 // Max pooling: the largest element of each window and where it stands.
-//   y[n, c, Y, X] = max over the window of x[n, c, ·, ·];  argmax = row · width + column of the first that is largest
+//   y[n, c, Y, X] = max over the window of x[n, c, ·, ·]
+//   argmax[n, c, Y, X] = row · width + column of the first that is as large
 // The window covers rows Y · stride - padding … + kernel - 1 (columns alike), as far as they lie in x.
 // x: [planes, height, width]; y, argmax: [planes, rows, columns].
 

@@ -1,5 +1,5 @@
-// Gradient of max pooling where the windows are not known, only what they took: one invocation a plane puts every dy
-// in its place, in order, so that the sums of overlapping windows are the same in every run.
+// Gradient of max pooling where the windows are not known, only what they took: one invocation a plane puts
+// every dy in its place, in order, so that the sums of overlapping windows are the same in every run.
 //   dx[n, c, argmax[n, c, Y, X]] += dy[n, c, Y, X]
 // dy, argmax: [planes, rows · columns]; dx: [planes, height · width]. An argmax past the plane is left out.
 

@@ -29,12 +29,14 @@ export interface Conv2dWeightGradOptions extends ConvWindowOptions {
 }
 
 /**
- * y[n, o, Y, X] = activation(bias[o] + Σ_c Σ_i Σ_j w[o, c, i, j] · x[n, c, Y · stride + i · dilation - padding, …]):
- * cross-correlation, as everywhere in deep learning.
+ * y[n, o, Y, X] = activation(bias[o] + Σ_c Σ_i Σ_j w[o, c, i, j] · x[n, c, Y · stride + i · dilation -
+ * padding, …]): cross-correlation, as everywhere in deep learning.
  * @param x [n, in, height, width]
  * @param w [out, in / groups, kernel height, kernel width]
- * @returns [n, out, rows, columns], rows = ⌊(height + padding - dilation · (kernel height - 1) - 1) / stride⌋ + 1
- * @throws ShapeError for shapes that do not fit, a kernel larger than the padded image, or `out` that is an input;
+ * @returns [n, out, rows, columns], rows = ⌊(height + padding - dilation · (kernel height - 1) - 1) / stride⌋
+ * + 1
+ * @throws ShapeError for shapes that do not fit, a kernel larger than the padded image, or `out` that is an
+ * input;
  *   ValueError for options out of range
  * @example
  * const y = conv2d(x, w, { bias, stride: 2, padding: 1, activation: "relu" });
@@ -59,8 +61,8 @@ export function conv2dOutputShape(
 }
 
 /**
- * dx of `conv2d`: dx[n, c, H, W] = Σ w[o, c, i, j] · dy[n, o, Y, X] over all o, i, j, Y, X that the forward pass
- * joined to it.
+ * dx of `conv2d`: dx[n, c, H, W] = Σ w[o, c, i, j] · dy[n, o, Y, X] over all o, i, j, Y, X that the forward
+ * pass joined to it.
  * @param dy [n, out, rows, columns]
  * @param w [out, in / groups, kernel height, kernel width]
  * @returns a tensor of `inputShape`
@@ -80,8 +82,8 @@ export function conv2dInputGrad(dy: Tensor, w: Tensor, options: Conv2dInputGradO
 }
 
 /**
- * dw of `conv2d`: dw[o, c, i, j] = Σ_n Σ_Y Σ_X dy[n, o, Y, X] · x[n, c, Y · stride + i · dilation - padding, …].
- * Long sums are made in parts whose number depends on the shapes alone, so every run gives the same bits.
+ * dw of `conv2d`: dw[o, c, i, j] = Σ_n Σ_Y Σ_X dy[n, o, Y, X] · x[n, c, Y · stride + i · dilation - padding,
+ * …]. Long sums are made in parts whose number depends on the shapes alone, so every run gives the same bits.
  * @param x [n, in, height, width]
  * @param dy [n, out, rows, columns]
  * @returns a tensor of `weightShape`

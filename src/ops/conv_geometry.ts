@@ -1,8 +1,9 @@
 /**
- * The shapes of a convolution, checked once for all its forms. A convolution joins a wide image batch
- * [n, C, height, width] and a narrow one [n, O, rows, columns] through weights [O, C / groups, kernel height, kernel
- * width]: element (row, column) of the narrow one and (row · stride - padding + tap · dilation, …) of the wide one.
- * `conv2d` reads the wide image and writes the narrow one; `convTranspose2d` and the input gradient do the reverse.
+ * The shapes of a convolution, checked once for all its forms. A convolution joins a wide image batch [n, C,
+ * height, width] and a narrow one [n, O, rows, columns] through weights [O, C / groups, kernel height, kernel
+ * width]: element (row, column) of the narrow one and (row · stride - padding + tap · dilation, …) of the
+ * wide one. `conv2d` reads the wide image and writes the narrow one; `convTranspose2d` and the input gradient
+ * do the reverse.
  */
 import { ShapeError } from "../gpu/errors.js";
 import type { Shape } from "../gpu/kernel.js";
@@ -43,13 +44,13 @@ export interface ConvGeometry {
   readonly x: ConvAxis;
 }
 
-/** The shapes of one call under the names that its arguments have; one of the two images may be what it makes. */
+/** The shapes of one call under its arguments' names; one of the two images may be what it makes. */
 export interface ConvShapes {
   readonly op: string;
   readonly wide?: readonly [name: string, shape: Shape];
   readonly narrow?: readonly [name: string, shape: Shape];
   readonly weight: readonly [name: string, shape: Shape];
-  /** The op is a form of `convTranspose2d`; `extra` is its outputPadding, undefined if the call leaves it open. */
+  /** The op is a form of `convTranspose2d`; `extra` is its outputPadding, undefined if left open. */
   readonly transposed?: { readonly extra?: Pair };
 }
 
@@ -75,7 +76,8 @@ export function convGeometry(shapes: ConvShapes, options: ConvWindowOptions): Co
     throw new ShapeError(`${op}: ${weight[0]} [${weight[1]}] has a kernel without elements`);
   if (narrowTotal % groups !== 0) {
     throw new ShapeError(
-      `${op}: ${weight[0]} [${weight[1]}] has ${narrowTotal} filters, which groups = ${groups} does not divide`,
+      `${op}: ${weight[0]} [${weight[1]}] has ${narrowTotal} filters, which ` +
+        `groups = ${groups} does not divide`,
     );
   }
   checkChannels(op, wide, wideChannels * groups, `groups × dimension 1 of ${weight[0]} [${weight[1]}]`);
@@ -142,27 +144,29 @@ function lengths(shapes: ConvShapes, index: 2 | 3, window: AxisWindow): { wide: 
     const length = ((narrow ?? 0) - 1) * stride - near - far + span + (extra ?? 0);
     if (length >= 1 && narrow) return { wide: length, narrow };
     throw new ShapeError(
-      `${op}: the result would have ${what} ${length}, for ${shapes.narrow?.[0]} [${shapes.narrow?.[1]}], a kernel of ` +
-        `${span} with dilation and padding ${near} + ${far}; take less padding`,
+      `${op}: the result would have ${what} ${length}, for ${shapes.narrow?.[0]} [${shapes.narrow?.[1]}], ` +
+        `a kernel of ${span} with dilation and padding ${near} + ${far}; take less padding`,
     );
   }
   const [name, shape] = shapes.wide as NonNullable<ConvShapes["wide"]>;
   if (wide + near + far < span) {
     throw new ShapeError(
-      `${op}: ${name} [${shape}] has ${what} ${wide}, with padding ${wide + near + far}, which is less than the ${span} of ` +
-        `a kernel of ${kernel} with dilation ${dilation}; take more padding or a smaller kernel`,
+      `${op}: ${name} [${shape}] has ${what} ${wide}, with padding ${wide + near + far}, which is less than ` +
+        `the ${span} of a kernel of ${kernel} with dilation ${dilation}; take more padding or a smaller kernel`,
     );
   }
   const computed = Math.floor((wide + near + far - span) / stride) + 1;
   if (narrow === undefined) return { wide, narrow: computed };
   const rest = wide + near + far - span - (narrow - 1) * stride;
-  if (extra === undefined ? rest >= 0 && rest < most && narrow >= 1 : rest === extra) return { wide, narrow };
+  const fits = extra === undefined ? rest >= 0 && rest < most : rest === extra;
+  if (fits && narrow >= 1) return { wide, narrow };
   const [narrowName, narrowShape] = shapes.narrow as NonNullable<ConvShapes["narrow"]>;
-  const padding = extra === undefined ? "" : " and outputPadding";
+  const form = transposed ? "transposed convolution" : "convolution";
+  const paddings = extra === undefined ? "padding" : "padding, outputPadding";
   throw new ShapeError(
-    `${op}: ${name} [${shape}] and ${narrowName} [${narrowShape}] do not belong to one ${transposed ? "transposed " : ""}` +
-      `convolution with ${weight[0]} [${weight[1]}]: ${what} ${wide} goes with ${computed}, not ${narrow}; check stride, ` +
-      `padding${padding} and dilation`,
+    `${op}: ${name} [${shape}] and ${narrowName} [${narrowShape}] do not belong to one ${form} with ` +
+      `${weight[0]} [${weight[1]}]: ${what} ${wide} goes with ${computed}, not ${narrow}; ` +
+      `check stride, ${paddings} and dilation`,
   );
 }
 

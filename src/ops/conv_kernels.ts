@@ -1,4 +1,4 @@
-/** The kernels behind convolutions in both directions; the public ops are in `conv.ts` and `conv_transpose.ts`. */
+/** The kernels behind convolutions in both directions. */
 import depthwiseRowWgsl from "../../shaders/conv2d_depthwise_row.wgsl";
 import registerTileWgsl from "../../shaders/conv2d_register_tile.wgsl";
 import { ValueError } from "../gpu/errors.js";
@@ -178,9 +178,9 @@ export function convWork({ images, groups, wideChannels, narrowChannels, y, x }:
 }
 
 /**
- * A tile of channels: few of them (one in depthwise convolutions) get a tile of their own size. SwiftShader pays most
- * for loads, so that a large tile is worth its longer text; lavapipe would compile it for seconds, and GPUs run out
- * of registers.
+ * A tile of channels: few of them (one in depthwise convolutions) get a tile of their own size. SwiftShader
+ * pays most for loads, so that a large tile is worth its longer text; lavapipe would compile it for seconds,
+ * and GPUs run out of registers.
  */
 export function channelTile(channels: number, gpu: Gpu): number {
   if (channels <= 4) return channels <= 1 ? 1 : 4;

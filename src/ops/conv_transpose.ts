@@ -9,8 +9,8 @@ import { checkOut, checkTensors, type Pair } from "./window.js";
 
 interface OutputPadding {
   /**
-   * Rows and columns added at the far end of the result, of which several sizes lead to the same x: n or [height,
-   * width], below the stride or the dilation; default 0.
+   * Rows and columns added at the far end of the result, of which several sizes lead to the same x: n or
+   * [height, width], below the stride or the dilation; default 0.
    */
   readonly outputPadding?: Pair;
 }
@@ -26,16 +26,18 @@ export interface ConvTranspose2dInputGradOptions extends ConvWindowOptions, Outp
 export interface ConvTranspose2dWeightGradOptions extends Conv2dWeightGradOptions, OutputPadding {}
 
 /**
- * The transpose of `conv2d` as a linear map, which is its input gradient: every element of x adds w, times itself, to
- * a window of the result. Padding is cut off the result.
+ * The transpose of `conv2d` as a linear map, which is its input gradient: every element of x adds w, times
+ * itself, to a window of the result. Padding is cut off the result.
  * @param x [n, in, height, width]
  * @param w [in, out / groups, kernel height, kernel width]
- * @returns [n, out, rows, columns], rows = (height - 1) · stride - padding + dilation · (kernel height - 1) + 1 +
+ * @returns [n, out, rows, columns], rows = (height - 1) · stride - padding + dilation · (kernel height - 1) +
+ * 1 +
  *   outputPadding
  * @throws ShapeError for shapes that do not fit, a result without rows or columns, or `out` that is an input;
  *   ValueError for options out of range
  * @example
- * const y = convTranspose2d(x, w, { bias, stride: 2, padding: 1, outputPadding: 1 }); // twice the height and width
+ * const y = convTranspose2d(x, w, { bias, stride: 2, padding: 1, outputPadding: 1 }); // twice the height and
+ * width
  */
 export function convTranspose2d(x: Tensor, w: Tensor, options: ConvTranspose2dOptions = {}): Tensor {
   const op = "convTranspose2d";
@@ -91,8 +93,8 @@ export function convTranspose2dInputGrad(
 }
 
 /**
- * dw of `convTranspose2d`: the weight gradient of the convolution that leads from dy to x. The bias gradient is
- * `conv2dBiasGrad`.
+ * dw of `convTranspose2d`: the weight gradient of the convolution that leads from dy to x. The bias gradient
+ * is `conv2dBiasGrad`.
  * @param x [n, in, height, width]
  * @param dy [n, out, rows, columns]
  * @returns a tensor of `weightShape`

@@ -79,7 +79,7 @@ interface Chunks {
 
 /** Enough invocations to fill a large GPU. */
 const WANTED_INVOCATIONS = 8192;
-/** Fewer positions a chunk do not pay for its set-up; more of them cost precision, sums being made in order. */
+/** Fewer positions a chunk do not pay for its set-up; more, summed in order, cost precision. */
 const POSITIONS_A_CHUNK = { least: 128, most: 2048 };
 const LONGEST_SEGMENT = 256;
 const MOST_PART_BYTES = 64 * 2 ** 20;

@@ -53,9 +53,11 @@ const maxPool = defineKernel<PoolOptions>({
 /**
  * The largest element of each window, and where it stands.
  * @param x [n, channels, height, width]
- * @returns y [n, channels, rows, columns], rows = ⌊(height + padding - kernel) / stride⌋ + 1; argmax (u32, the same
+ * @returns y [n, channels, rows, columns], rows = ⌊(height + padding - kernel) / stride⌋ + 1; argmax (u32,
+ * the same
  *   shape): row · width + column in the plane of x, of equals the first
- * @throws ShapeError for a window larger than the padded image, ValueError for padding that is not below the kernel
+ * @throws ShapeError for a window larger than the padded image, ValueError for padding that is not below the
+ * kernel
  *   and other options out of range
  * @example
  * const { y, argmax } = maxPool2d(x, { kernel: 3, stride: 2, padding: 1 });
@@ -95,8 +97,8 @@ const maxPoolGradByPlane = defineKernel<{ inputShape: Shape }>({
 });
 
 /**
- * dx of `maxPool2d`: each dy goes to the element that its window took; those of overlapping windows add up, in the
- * same order in every run.
+ * dx of `maxPool2d`: each dy goes to the element that its window took; those of overlapping windows add up,
+ * in the same order in every run.
  *
  * With the forward pass's `kernel`, `stride` and `padding` all elements of dx are worked out at once; without
  * `kernel` each plane is gone through in order, which uses a GPU badly when there are few planes.
@@ -119,8 +121,8 @@ export function maxPool2dGrad(dy: Tensor, argmax: Tensor, options: MaxPool2dGrad
 function checkGradShapes(op: string, dy: Shape, outputShape: Shape, inputShape: Shape): void {
   if (dy.join() === outputShape.join()) return;
   throw new ShapeError(
-    `${op}: dy has shape [${dy}], and the result for inputShape [${inputShape}] has [${outputShape}]; check kernel, ` +
-      `stride and padding`,
+    `${op}: dy has shape [${dy}], and the result for inputShape [${inputShape}] has ` +
+      `[${outputShape}]; check kernel, stride and padding`,
   );
 }
 
@@ -143,7 +145,8 @@ const avgPool = defineKernel<PoolOptions>({
  * The sum of each window divided by the kernel's area; padding counts as zeros.
  * @param x [n, channels, height, width]
  * @returns [n, channels, rows, columns], rows = ⌊(height + padding - kernel) / stride⌋ + 1
- * @throws ShapeError for a window larger than the padded image, ValueError for padding that is not below the kernel
+ * @throws ShapeError for a window larger than the padded image, ValueError for padding that is not below the
+ * kernel
  *   and other options out of range
  * @example
  * const y = avgPool2d(x, { kernel: 2 });

@@ -57,15 +57,15 @@ function windowCount(
 ): number {
   if (near >= kernel || far >= kernel) {
     throw new ValueError(
-      `${op}: padding ${near} + ${far} of the ${what} must be below the kernel's ${kernel} on both sides, or windows would ` +
-        `hold nothing but padding; take less padding`,
+      `${op}: padding ${near} + ${far} of the ${what} must be below the kernel's ${kernel} on both sides, ` +
+        `or windows would hold nothing but padding; take less padding`,
     );
   }
   const padded = length + near + far;
   if (length >= 1 && padded >= kernel) return Math.floor((padded - kernel) / stride) + 1;
   throw new ShapeError(
-    `${op}: ${name} [${input}] has ${what} ${length}, with padding ${padded}, and a kernel of ${kernel} takes at least ` +
-      `${Math.max(kernel, near + far + 1)}; take a smaller kernel or larger images`,
+    `${op}: ${name} [${input}] has ${what} ${length}, with padding ${padded}, and a kernel of ` +
+      `${kernel} takes at least ${Math.max(kernel, near + far + 1)}; take a smaller kernel or larger images`,
   );
 }
 

@@ -23,7 +23,8 @@ export function pairOf(op: string, name: string, value: Pair, least: number): [n
   const numbers = typeof value === "number" ? [value, value] : value;
   if (numbers.length === 2 && areWhole(numbers, least)) return [numbers[0], numbers[1]];
   throw new ValueError(
-    `${op}: ${name} is ${written(value)}, and a whole number of at least ${least} or [height, width] of such is taken`,
+    `${op}: ${name} is ${written(value)}, and a whole number of at least ${least} or ` +
+      `[height, width] of such is taken`,
   );
 }
 
