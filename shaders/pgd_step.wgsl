@@ -5,9 +5,8 @@
 // P takes a point to the ball of radius epsilon and to the box 0 <= x + z <= 1:
 //   linf  clamp(v, -epsilon, epsilon), then the box
 //   l2    v min(1, epsilon / |v|_2), then the box, which only shortens it
-//   l1    the nearest point of ball and box together: v shrunk toward 0 by a threshold, which is found by bisection
-// direction: of steepest ascent, linf sign(g), l2 g / |g|_2, l1 sign(g) / (how many) at the `kept` largest |g| that the
-// box lets move; without STEEPEST g itself. Entries of g that are not finite count as 0.
+// direction: of steepest ascent, linf sign(g), l2 g / |g|_2; without STEEPEST g itself. Entries of g that are not finite
+// count as 0. For l1 see pgd_step_l1.wgsl.
 // flags[row] |= 1 if an entry of the gradient is not finite, 2 if all of them are 0 (or subnormal). With EARLY_STOP
 // samples with flag 4 stay where they are.
 // x, gradient, delta, previous, next, images: [n, size]; budget: [n, 2], epsilon and eta; flags: [n].
@@ -15,6 +14,7 @@
 
 // @constants
 const WORKGROUP_SIZE: u32 = 64u;
+// linf 0, l2 1.
 const NORM: u32 = 0u;
 const STEEPEST: bool = true;
 const EXTRAPOLATE: bool = false;
@@ -24,7 +24,6 @@ const EARLY_STOP: bool = false;
 struct Params {
   count: u32,
   size: u32,
-  kept: u32,
   alpha: f32,
 }
 
@@ -40,9 +39,6 @@ struct Params {
 
 const LINF = 0u;
 const L2 = 1u;
-const L1 = 2u;
-// Halvings of the interval that a threshold is looked for in.
-const HALVINGS = 24u;
 // Keeps rounding in the sum of a norm from passing epsilon.
 const INSIDE = 1.0 - 0x1p-20;
 
@@ -58,13 +54,11 @@ var<private> lane: u32;
 var<private> first: u32;
 var<private> epsilon: f32;
 var<private> eta: f32;
-// What direction() takes off the slopes: the largest size, the norm after that (l2) or the count (l1), and the size
-// that a slope must pass (l1).
+// What direction() divides the slopes by (l2): the largest size, and the norm after that.
 var<private> unit: f32;
 var<private> norm: f32;
-var<private> threshold: f32;
-// What the first projection takes: see projected().
-var<private> first_cut: f32;
+// The factor of the first of two projections.
+var<private> first_factor: f32;
 
 fn total(value: f32) -> f32 {
   workgroupBarrier();
@@ -96,74 +90,32 @@ fn slope(i: u32) -> f32 {
   return select(value, 0.0, exponent == 0x7f800000u || exponent == 0u);
 }
 
-fn sign_of(value: f32) -> f32 {
-  return select(select(0.0, -1.0, value < 0.0), 1.0, value > 0.0);
-}
-
-// The slope, 0 where the box keeps delta from following it.
-fn free_slope(i: u32) -> f32 {
-  let g = slope(i);
-  let value = x[first + i];
-  let at = delta[first + i];
-  let stuck = (g > 0.0 && at >= room_above(value)) || (g < 0.0 && at <= -value);
-  return select(g, 0.0, stuck);
-}
-
 fn direction(i: u32) -> f32 {
-  if (!STEEPEST) { return slope(i); }
-  if (NORM == LINF) { return sign_of(slope(i)); }
-  if (NORM == L2) { return slope(i) / unit / norm; }
-  let g = free_slope(i);
-  return select(0.0, sign_of(g) / norm, abs(g) > threshold);
-}
-
-// How many free slopes pass a size.
-fn steeper(size: f32) -> f32 {
-  var count = 0.0;
-  for (var i = lane; i < params.size; i += WORKGROUP_SIZE) { count += select(0.0, 1.0, abs(free_slope(i)) > size); }
-  return total(count);
+  let g = slope(i);
+  if (!STEEPEST) { return g; }
+  if (NORM == L2) { return g / unit / norm; }
+  return select(select(0.0, -1.0, g < 0.0), 1.0, g > 0.0);
 }
 
 // Sets what direction() needs. Dividing by the largest slope first keeps tiny gradients from underflowing to 0.
 fn measure_slopes() {
-  unit = 1.0;
-  norm = 1.0;
   if (!STEEPEST || NORM == LINF) { return; }
   var most = 0.0;
-  for (var i = lane; i < params.size; i += WORKGROUP_SIZE) {
-    most = max(most, abs(select(slope(i), free_slope(i), NORM == L1)));
-  }
+  for (var i = lane; i < params.size; i += WORKGROUP_SIZE) { most = max(most, abs(slope(i))); }
   most = largest(most);
-  if (NORM == L2) {
-    unit = select(1.0, most, most > 0.0);
-    var sum = 0.0;
-    for (var i = lane; i < params.size; i += WORKGROUP_SIZE) {
-      let ratio = slope(i) / unit;
-      sum += ratio * ratio;
-    }
-    norm = max(sqrt(total(sum)), 1e-12);
-    return;
+  unit = select(1.0, most, most > 0.0);
+  var sum = 0.0;
+  for (var i = lane; i < params.size; i += WORKGROUP_SIZE) {
+    let ratio = slope(i) / unit;
+    sum += ratio * ratio;
   }
-  var low = 0.0;
-  var high = most;
-  for (var halving = 0u; halving < HALVINGS; halving++) {
-    let middle = 0.5 * (low + high);
-    let few = steeper(middle) <= f32(params.kept);
-    high = select(high, middle, few);
-    low = select(middle, low, few);
-  }
-  // Equal largest slopes, more than are to be kept, move together.
-  let count = steeper(high);
-  let all = steeper(low);
-  threshold = select(low, high, count > 0.0);
-  norm = max(select(all, count, count > 0.0), 1.0);
+  norm = max(sqrt(total(sum)), 1e-12);
 }
 
-// A value of element i in ball and box. cut: l2 a factor, l1 what all sizes lose.
-fn projected(value: f32, i: u32, cut: f32) -> f32 {
+// A value of element i in ball and box; for l2 `factor` brings it into the ball.
+fn projected(value: f32, i: u32, factor: f32) -> f32 {
   var z = clamp(value, -epsilon, epsilon);
-  if (NORM == L2) { z = value * cut; }
-  if (NORM == L1) { z = sign_of(value) * max(abs(value) - cut, 0.0); }
+  if (NORM == L2) { z = value * factor; }
   let at = x[first + i];
   return clamp(z, -at, room_above(at));
 }
@@ -173,41 +125,20 @@ fn point(i: u32, last: bool) -> f32 {
   let d = delta[first + i];
   let v = d + eta * direction(i);
   if (!last) { return v; }
-  return d + params.alpha * (projected(v, i, first_cut) - d) + (1.0 - params.alpha) * (d - previous[first + i]);
+  return d + params.alpha * (projected(v, i, first_factor) - d) + (1.0 - params.alpha) * (d - previous[first + i]);
 }
 
-// The l1 norm of the projected point for a cut.
-fn norm_after(cut: f32, last: bool) -> f32 {
+// The factor that brings the point into the ball of l2.
+fn find_factor(last: bool) -> f32 {
+  if (NORM == LINF) { return 1.0; }
   var sum = 0.0;
-  for (var i = lane; i < params.size; i += WORKGROUP_SIZE) { sum += abs(projected(point(i, last), i, cut)); }
-  return total(sum);
-}
-
-// The cut that brings the point into the ball.
-fn find_cut(last: bool) -> f32 {
-  if (NORM == LINF) { return 0.0; }
+  for (var i = lane; i < params.size; i += WORKGROUP_SIZE) {
+    let value = point(i, last);
+    sum += value * value;
+  }
+  let size = sqrt(total(sum));
   let inside = INSIDE * epsilon;
-  if (NORM == L2) {
-    var sum = 0.0;
-    for (var i = lane; i < params.size; i += WORKGROUP_SIZE) {
-      let value = point(i, last);
-      sum += value * value;
-    }
-    let size = sqrt(total(sum));
-    return select(1.0, inside / max(size, 1e-30), size > inside);
-  }
-  var most = 0.0;
-  for (var i = lane; i < params.size; i += WORKGROUP_SIZE) { most = max(most, abs(point(i, last))); }
-  let fits = norm_after(0.0, last) <= inside;
-  var low = 0.0;
-  var high = largest(most);
-  for (var halving = 0u; halving < HALVINGS; halving++) {
-    let middle = 0.5 * (low + high);
-    let small = norm_after(middle, last) <= inside;
-    high = select(high, middle, small);
-    low = select(middle, low, small);
-  }
-  return select(high, 0.0, fits);
+  return select(1.0, inside / max(size, 1e-30), size > inside);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -226,19 +157,14 @@ fn main(
   let stopped = EARLY_STOP && (known & STOPPED) != 0u;
 
   measure_slopes();
-  var cut = 0.0;
-  if (EXTRAPOLATE) {
-    first_cut = find_cut(false);
-    cut = find_cut(true);
-  } else {
-    cut = find_cut(false);
-  }
+  if (EXTRAPOLATE) { first_factor = find_factor(false); }
+  let factor = find_factor(EXTRAPOLATE);
 
   var found = 0u;
   for (var i = lane; i < params.size; i += WORKGROUP_SIZE) {
     let exponent = bitcast<u32>(gradient[first + i]) & 0x7f800000u;
     found |= select(select(NOT_ZERO, 0u, exponent == 0u), NOT_ZERO | NON_FINITE, exponent == 0x7f800000u);
-    var z = projected(point(i, EXTRAPOLATE), i, cut);
+    var z = projected(point(i, EXTRAPOLATE), i, factor);
     z = select(z, delta[first + i], stopped);
     next[first + i] = z;
     images[first + i] = x[first + i] + z;

@@ -5,9 +5,10 @@
 //   query >= queries: the best delta again
 // then clamped to the box 0 <= x + candidate <= 1; images = x + candidate.
 // x, best, candidate, images: [n, channels, height, width]; samples: [n]; draw, query, epsilon: [1].
-// Random words: philox(block, stream, samples[row], draw); block 0 is query 0's, the others count on from it.
+// Random words: philox(block, stream, samples[row], draw); block q is query q's. One workgroup a sample.
 
 // @constants
+const WORKGROUP_SIZE: u32 = 64u;
 const HAS_SAMPLES: bool = true;
 const HAS_DRAW: bool = true;
 // @end
@@ -33,8 +34,6 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> candidate: array<f32>;
 @group(0) @binding(7) var<storage, read_write> images: array<f32>;
 @group(0) @binding(8) var<uniform> params: Params;
-
-const WORKGROUP_SIZE = 64u;
 
 // The largest delta with x + delta <= 1 in exact arithmetic: whole numbers of 2^-24 do not round.
 fn room_above(value: f32) -> f32 {
@@ -88,36 +87,39 @@ fn share_at(at: u32) -> f32 {
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = group.x + group.y * groups.x;
+  if (row >= params.count) { return; }
   let area = params.height * params.width;
   let size = params.channels * area;
-  let i = id.x + id.y * groups.x * WORKGROUP_SIZE;
-  if (i >= params.count) { return; }
-  let row = i / size;
-  let channel = (i % size) / area;
-  let line = (i % area) / params.width;
-  let column = i % params.width;
   let radius = epsilon[0];
   let at = query[0];
-  var value = 0.0;
-  if (at == 0u) {
-    // The streams beside the first are for stripes, one a channel.
-    let words = words_of(column, params.stream + 1u + channel, row);
-    value = select(-radius, radius, (words.x & 1u) == 1u);
-  } else {
-    value = best[i];
-    let words = words_of(at, params.stream, row);
-    let side = clamp(u32(round(sqrt(share_at(at) * f32(area)))), 1u, min(params.height, params.width));
-    let top = multiply_high(words.x, params.height - side + 1u);
-    let left = multiply_high(words.y, params.width - side + 1u);
-    let inside = line >= top && line < top + side && column >= left && column < left + side;
-    // A sign a channel: a bit of the block's last words, mixed with the channel beyond 32 of them.
-    let bits = select(words.z, words_of(at, params.stream + 1u + channel / 32u, row).y, channel >= 32u);
-    let sign = select(-radius, radius, ((bits >> (channel & 31u)) & 1u) == 1u);
-    value = select(value, sign, inside && at < params.queries);
+  let words = words_of(at, params.stream, row);
+  let side = clamp(u32(round(sqrt(share_at(at) * f32(area)))), 1u, min(params.height, params.width));
+  let top = multiply_high(words.x, params.height - side + 1u);
+  let left = multiply_high(words.y, params.width - side + 1u);
+  for (var i = lane; i < size; i += WORKGROUP_SIZE) {
+    let channel = i / area;
+    let line = (i % area) / params.width;
+    let column = i % params.width;
+    var value = best[row * size + i];
+    if (at == 0u) {
+      // The streams beside the first are for stripes, one a channel.
+      let stripe = words_of(column, params.stream + 1u + channel, row).x;
+      value = select(-radius, radius, (stripe & 1u) == 1u);
+    } else if (at < params.queries && line - top < side && column - left < side) {
+      // A sign a channel: a bit of the block's last words, or of another block's beyond 32 channels.
+      var bits = words.z;
+      if (channel >= 32u) { bits = words_of(at, params.stream + 1u + channel / 32u, row).y; }
+      value = select(-radius, radius, ((bits >> (channel & 31u)) & 1u) == 1u);
+    }
+    let pixel = x[row * size + i];
+    let moved = clamp(value, -pixel, room_above(pixel));
+    candidate[row * size + i] = moved;
+    images[row * size + i] = pixel + moved;
   }
-  let pixel = x[i];
-  let moved = clamp(value, -pixel, room_above(pixel));
-  candidate[i] = moved;
-  images[i] = pixel + moved;
 }

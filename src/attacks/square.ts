@@ -20,6 +20,7 @@ import {
 import { enter, openLedger } from "./ledger.js";
 import { marginLoss } from "./losses.js";
 import type { Differentiable } from "./model.js";
+import { lanesASample } from "./start.js";
 import { STREAMS } from "./targets.js";
 
 export interface SquareOptions extends AttackOptions {
@@ -44,7 +45,6 @@ interface ProposeCall {
 const QUERIES_A_ROUND = 50;
 /** Points of the curve, at most and beside the first. */
 const CURVE_POINTS = 100;
-const WORKGROUP_SIZE = 64;
 
 const proposeKernel = defineKernel<ProposeCall>({
   name: "square_propose",
@@ -59,11 +59,12 @@ const proposeKernel = defineKernel<ProposeCall>({
     candidate: "write",
     images: "write",
   },
+  constants: (_shapes, _options, gpu) => ({ WORKGROUP_SIZE: lanesASample(gpu) }),
   shape: ({ x }) => ({ candidate: x, images: x }),
   uniforms: ({ x }, { image: [channels, height, width], queries, share, seed }) => {
     const [low, high] = seedKey(seed);
     return {
-      count: sizeOf(x),
+      count: x[0],
       channels,
       height,
       width,
@@ -74,8 +75,8 @@ const proposeKernel = defineKernel<ProposeCall>({
       key_high: high,
     };
   },
-  grid: ({ x }, limits) => gridFor(sizeOf(x), WORKGROUP_SIZE, limits),
-  work: ({ x }) => 500 * sizeOf(x),
+  grid: ({ x }, limits) => gridFor(x[0], 1, limits),
+  work: ({ x }) => 40 * sizeOf(x),
 });
 
 function imageOf(shape: Shape, given?: readonly number[]): readonly number[] {

@@ -1,6 +1,7 @@
-/** The step of all projected gradient attacks: direction, step, projection and clamp in one kernel. */
+/** The step of all projected gradient attacks: direction, step, projection and clamp in one kernel (l1 has its own). */
 import stepWgsl from "../../shaders/pgd_step.wgsl";
-import { defineKernel, gridFor, type KernelRecord, sizeOf } from "../gpu/kernel.js";
+import stepL1Wgsl from "../../shaders/pgd_step_l1.wgsl";
+import { defineKernel, gridFor, sizeOf } from "../gpu/kernel.js";
 import type { Tensor } from "../tensor.js";
 import { NORM_CODE, type Norm, sampleSizes } from "./definition.js";
 import { lanesASample } from "./start.js";
@@ -22,7 +23,7 @@ export interface StepInputs {
   readonly x: Tensor;
   readonly gradient: Tensor;
   readonly delta: Tensor;
-  /** APGD: δ before the last step. */
+  /** APGD: δ before the last step; linf and l2 only. */
   readonly previous?: Tensor;
   readonly budget: Tensor;
   readonly flags: Tensor;
@@ -34,7 +35,7 @@ export interface StepOut {
   readonly images: Tensor;
 }
 
-const record: KernelRecord<StepOptions> = {
+const stepKernel = defineKernel<StepOptions>({
   name: "pgd_step",
   wgsl: stepWgsl,
   bindings: {
@@ -56,17 +57,39 @@ const record: KernelRecord<StepOptions> = {
     EXTRAPOLATE: previous !== undefined,
   }),
   shape: ({ x }) => ({ next: x, images: x }),
-  uniforms: ({ x }, { sparsity = 0, alpha = 1 }) => {
+  uniforms: ({ x }, { alpha = 1 }) => ({ ...sampleSizes("attack", x), alpha }),
+  grid: ({ x }, limits) => gridFor(x[0], 1, limits),
+  work: ({ x }, { norm }) => sizeOf(x) * (norm === "l2" ? 100 : 40),
+});
+
+const stepL1Kernel = defineKernel<StepOptions>({
+  name: "pgd_step_l1",
+  wgsl: stepL1Wgsl,
+  bindings: {
+    x: "read",
+    gradient: "read",
+    delta: "read",
+    budget: "read",
+    flags: "readWrite",
+    next: "write",
+    images: "write",
+  },
+  constants: (_shapes, { steepest = true, earlyStop = false }, gpu) => ({
+    WORKGROUP_SIZE: lanesASample(gpu),
+    STEEPEST: steepest,
+    EARLY_STOP: earlyStop,
+  }),
+  shape: ({ x }) => ({ next: x, images: x }),
+  uniforms: ({ x }, { sparsity = 0 }) => {
     const { count, size } = sampleSizes("attack", x);
-    return { count, size, kept: Math.max(1, Math.round((1 - sparsity) * size)), alpha };
+    return { count, size, kept: Math.max(1, Math.round((1 - sparsity) * size)) };
   },
   grid: ({ x }, limits) => gridFor(x[0], 1, limits),
-  work: ({ x }, { norm }) => sizeOf(x) * { linf: 40, l2: 100, l1: 2000 }[norm],
-};
-
-const stepKernel = defineKernel(record);
+  work: ({ x }) => 500 * sizeOf(x),
+});
 
 /** Records one step; flags what is wrong with the gradient. */
-export function takeStep(inputs: StepInputs, options: StepOptions, out: StepOut): void {
-  stepKernel.run({ ...inputs }, options, { out: { ...out } });
+export function takeStep({ previous, ...inputs }: StepInputs, options: StepOptions, out: StepOut): void {
+  if (options.norm === "l1") stepL1Kernel.run({ ...inputs }, options, { out: { ...out } });
+  else stepKernel.run({ ...inputs, previous }, options, { out: { ...out } });
 }

@@ -1,7 +1,12 @@
 /** Batch normalization (Ioffe and Szegedy 2015), with PyTorch's conventions for the running statistics. */
 import { ShapeError } from "../gpu/errors.js";
 import { full } from "../ops/elementwise.js";
-import { batchNorm as normalize, batchNormEvalGrad, batchNormGrad } from "../ops/norm.js";
+import {
+  batchNorm as normalize,
+  batchNormEvalGrad,
+  batchNormEvalInputGrad,
+  batchNormGrad,
+} from "../ops/norm.js";
 import { type Shape, type Tensor, zeros } from "../tensor.js";
 import {
   disposeAll,
@@ -63,6 +68,7 @@ export class BatchNorm implements Layer {
   }
 
   inputGrad(dy: Tensor, saved: Saved): Tensor {
+    if (!saved.tensors.mean) return batchNormEvalInputGrad(dy, this.parameters.weight, this.options());
     const { dx, dgamma, dbeta } = this.grads(dy, saved);
     dgamma.dispose();
     dbeta.dispose();
