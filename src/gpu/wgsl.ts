@@ -29,7 +29,7 @@ const BLOCK_START = /^\s*\/\/ @constants\s*$/;
 const BLOCK_END = /^\s*\/\/ @end\s*$/;
 const CONSTANT = /^(\s*const\s+(\w+)\s*:\s*(u32|i32|f32|bool)\s*=\s*)([^;]+);/;
 const LOOP =
-  /^\s*for\s*\(\s*var\s+(\w+)\s*(?::\s*\w+\s*)?=\s*([^;]+);\s*(\w+)\s*<\s*([^;]+);\s*(\w+)\s*(?:\+\+|\+=\s*([^)]+))\s*\)\s*\{\s*$/;
+  /^\s*for\s*\(\s*var\s+(\w+)\s*(?::\s*\w+\s*)?=\s*([^;]+);\s*(\w+)\s*<\s*([^;=][^;]*);\s*(\w+)\s*(?:\+\+|\+=\s*([^)]+))\s*\)\s*\{\s*$/;
 
 /** A comment that looks like a directive; only the exact forms are directives. */
 const LOOKS_LIKE_DIRECTIVE = /^\s*\/\/\s*@\s*(constants|end|unroll|scalars)\b/i;
@@ -215,7 +215,8 @@ function replaceElements(
   arrays: ReadonlySet<string>,
   table: ConstantTable,
 ): string {
-  let text = line.text;
+  const [, code, comment] = /^(.*?)(\/\/.*)?$/.exec(line.text) as unknown as string[];
+  let text = code;
   for (const array of arrays) {
     const pattern = new RegExp(`(?<![.\\w])${array}(?!\\w)`, "g");
     let result = "";
@@ -234,7 +235,7 @@ function replaceElements(
     }
     text = result + text.slice(from);
   }
-  return text;
+  return text + (comment ?? "");
 }
 
 /** Integer arithmetic over literals and constants: + - * / % and parentheses. */
@@ -312,7 +313,7 @@ const BINDING =
 
 /** Reads the bindings of group 0 and the layout of the uniform struct. @throws KernelError if a field has another type */
 export function readInterface(name: string, source: string): WgslInterface {
-  const code = source.replace(/\/\/.*$/gm, "");
+  const code = source.replace(/\/\/.*$|\/\*[\s\S]*?\*\//gm, "");
   const storage: StorageBinding[] = [];
   let uniform: WgslInterface["uniform"];
   for (const match of code.matchAll(BINDING)) {
@@ -333,10 +334,15 @@ const ELEMENT =
 
 /** A type with the names that `alias` declarations of the file give to others written out. */
 function withoutAliases(type: string, code: string): string {
-  for (const [, alias, meaning] of code.matchAll(/\balias\s+(\w+)\s*=\s*([^;]+);/g)) {
-    type = type.replace(new RegExp(`\\b${alias}\\b`, "g"), meaning.trim());
-  }
-  return type;
+  const aliases = new Map<string, string>();
+  for (const [, alias, meaning] of code.matchAll(/\balias\s+(\w+)\s*=\s*([^;]+);/g))
+    aliases.set(alias, meaning.trim());
+  const writeOut = (word: string): string => {
+    const meaning = aliases.get(word);
+    aliases.delete(word); // WGSL has no recursive aliases; a file that does not compile may
+    return meaning === undefined ? word : meaning.replace(/\w+/g, writeOut);
+  };
+  return type.replace(/\w+/g, writeOut);
 }
 
 /** @throws KernelError for anything but arrays of f32 or u32, plain, atomic or in vectors of two or four */

@@ -114,10 +114,12 @@ export function intercept<Target extends object, Name extends keyof Target>(
     original: Target[Name],
   ) => Target[Name] extends Method ? (...args: Parameters<Target[Name]>) => unknown : never,
 ): () => void {
+  const own = Object.getOwnPropertyDescriptor(target, name);
   const original = (target[name] as Method).bind(target) as Target[Name];
   Object.defineProperty(target, name, { value: replacement(original), configurable: true, writable: true });
   return () => {
     delete target[name];
+    if (own) Object.defineProperty(target, name, own);
   };
 }
 
