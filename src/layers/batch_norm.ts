@@ -9,11 +9,14 @@ import {
 } from "../ops/norm.js";
 import { type Shape, type Tensor, zeros } from "../tensor.js";
 import {
+  type Backward,
+  type BackwardOptions,
   disposeAll,
   type Forward,
   type ForwardOptions,
   type Init,
   type Layer,
+  NO_TENSORS,
   type Saved,
   type Tensors,
 } from "./layer.js";
@@ -68,29 +71,29 @@ export class BatchNorm implements Layer {
   }
 
   inputGrad(dy: Tensor, saved: Saved): Tensor {
-    if (!saved.tensors.mean) return batchNormEvalInputGrad(dy, this.parameters.weight, this.options());
-    const { dx, dgamma, dbeta } = this.grads(dy, saved);
-    dgamma.dispose();
-    dbeta.dispose();
-    return dx;
+    return this.backward(dy, saved, { input: true, weights: false }).dx as Tensor;
   }
 
   weightGrads(dy: Tensor, saved: Saved): Tensors {
-    const { dx, dgamma, dbeta } = this.grads(dy, saved);
-    dx.dispose();
-    return { weight: dgamma, bias: dbeta };
+    return this.backward(dy, saved).grads;
+  }
+
+  /** All three gradients come from the same sums over the batch. */
+  backward(dy: Tensor, saved: Saved, { input = false, weights = true }: BackwardOptions = {}): Backward {
+    const { weight } = this.parameters;
+    const { x, mean, invStd } = saved.tensors;
+    if (!mean && !weights)
+      return { dx: batchNormEvalInputGrad(dy, weight, this.options()), grads: NO_TENSORS };
+    const { dx, dgamma, dbeta } = mean
+      ? batchNormGrad(dy, x, weight, { mean, invStd })
+      : batchNormEvalGrad(dy, x, weight, this.options());
+    if (!input) dx.dispose();
+    if (!weights) disposeAll({ dgamma, dbeta });
+    return { dx: input ? dx : undefined, grads: weights ? { weight: dgamma, bias: dbeta } : NO_TENSORS };
   }
 
   dispose(): void {
     disposeAll(this.parameters, this.buffers);
-  }
-
-  private grads(dy: Tensor, { tensors }: Saved) {
-    const { weight } = this.parameters;
-    const { x, mean, invStd } = tensors;
-    return mean
-      ? batchNormGrad(dy, x, weight, { mean, invStd })
-      : batchNormEvalGrad(dy, x, weight, this.options());
   }
 
   private options() {

@@ -8,7 +8,16 @@ export { Dense, dense, type DenseRecord } from "./dense.js";
 export { Dropout, dropout, type DropoutRecord } from "./dropout.js";
 export { Flatten, flatten, type FlattenRecord } from "./flatten.js";
 export type { Initializer } from "./initializers.js";
-export type { Forward, ForwardOptions, Layer, LayerRecord, Saved, Tensors } from "./layer.js";
+export type {
+  Backward,
+  BackwardOptions,
+  Forward,
+  ForwardOptions,
+  Layer,
+  LayerRecord,
+  Saved,
+  Tensors,
+} from "./layer.js";
 export { loadModel, type LoadedModel, saveModel } from "./model_file.js";
 export {
   avgPool2d,
@@ -20,8 +29,6 @@ export {
   type PoolRecord,
 } from "./pooling.js";
 export {
-  type Backward,
-  type BackwardOptions,
   Residual,
   residual,
   type ResidualRecord,

@@ -31,6 +31,19 @@ export interface Forward {
   readonly saved: Saved;
 }
 
+export interface BackwardOptions {
+  /** Whether ∂L/∂x is wanted, which training does not need. Default false. */
+  readonly input?: boolean;
+  /** Whether the parameters' gradients are wanted, which an attack does not need. Default true. */
+  readonly weights?: boolean;
+}
+
+/** Gradients by the parameters' names, and ∂L/∂x if it was asked for. */
+export interface Backward {
+  readonly dx?: Tensor;
+  readonly grads: Tensors;
+}
+
 /**
  * A layer. All methods but `dispose` record ops and return at once; they work inside `gpu.scope` and `gpu.program`.
  * Tensors in `Saved` stay alive until the caller releases them (a scope does it).
@@ -51,6 +64,8 @@ export interface Layer {
   inputGrad(dy: Tensor, saved: Saved): Tensor;
   /** ∂L/∂parameter for each parameter. */
   weightGrads(dy: Tensor, saved: Saved): Tensors;
+  /** Both at once, where they share work; what was not asked for is missing. */
+  backward?(dy: Tensor, saved: Saved, options?: BackwardOptions): Backward;
   dispose(): void;
 }
 

@@ -4,6 +4,8 @@ import { add } from "../ops/elementwise.js";
 import type { Shape, Tensor } from "../tensor.js";
 import { Activation } from "./activation.js";
 import {
+  type Backward,
+  type BackwardOptions,
   type Forward,
   type ForwardOptions,
   type Layer,
@@ -28,19 +30,6 @@ export interface ResidualRecord {
 /** y = body(x) + shortcut(x) (He et al. 2016). @example residual([conv2d(8, 8, 3, { padding: 1 }), activation("relu")]) */
 export function residual(body: readonly LayerRecord[], shortcut?: readonly LayerRecord[]): ResidualRecord {
   return shortcut ? { kind: "residual", body, shortcut } : { kind: "residual", body };
-}
-
-export interface BackwardOptions {
-  /** Whether ∂L/∂x is wanted, which training does not need. Default false. */
-  readonly input?: boolean;
-  /** Whether the parameters' gradients are wanted, which an attack does not need. Default true. */
-  readonly weights?: boolean;
-}
-
-/** What `backward` returns: gradients by the parameters' names, and ∂L/∂x if it was asked for. */
-export interface Backward {
-  readonly dx?: Tensor;
-  readonly grads: Tensors;
 }
 
 /**
@@ -111,7 +100,7 @@ export class Sequential implements Layer {
     for (let i = this.layers.length - 1; i >= Math.max(lowest, 0); i--) {
       const layer = this.layers[i];
       const last = i === lowest && !input;
-      if (layer instanceof Sequential || layer instanceof Residual) {
+      if (layer.backward) {
         const step = layer.backward(flow, inner[i], { input: !last, weights });
         grads[i] = step.grads;
         if (!last) flow = replace(flow, step.dx as Tensor, dy);
