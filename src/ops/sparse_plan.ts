@@ -1,0 +1,46 @@
+/** Tiles of the sparse kernels: what suits an adapter and a number of rows. */
+import type { AdapterTraits } from "./matmul_plan.js";
+
+/** How one invocation cuts a product with block-sparse weights. */
+export interface BlockPlan {
+  /** `subgroup` shares the weights between the lanes of a subgroup. */
+  readonly kernel: "subgroup" | "register_tile";
+  /** Rows of an invocation. */
+  readonly tile: number;
+  /** Outputs of an invocation; divides the block's side. */
+  readonly width: number;
+  /** Invocations of a workgroup, which are the lanes that share weights with `subgroup`. */
+  readonly group: number;
+}
+
+/**
+ * The plan for `rows` rows (pixels, if `channelsFirst`) and blocks with `side` outputs.
+ * Software adapters: loads are dear, so a tile as large as compiles in time; 4 lanes (SwiftShader) compile faster
+ * than 8 (lavapipe). GPUs: small tiles, many invocations, neighbors sharing the weights through the cache.
+ */
+export function blockPlan(
+  { software, lanes }: AdapterTraits,
+  rows: number,
+  side: number,
+  channelsFirst: boolean,
+): BlockPlan {
+  const shares = software && (lanes === 4 || lanes === 8 || lanes === 16);
+  const [tallest, widest, group] = !software
+    ? [4, 4, 64]
+    : !shares
+      ? [8, 8, 8]
+      : lanes === 4
+        ? [8, 16, 4]
+        : [4, 8, lanes];
+  const lowest = channelsFirst ? 4 : 1;
+  let tile = tallest;
+  // Fewer rows than a workgroup has would leave lanes idle.
+  while (shares && tile > lowest && tile * group >= 2 * rows) tile /= 2;
+  while (!shares && tile > lowest && tile >= 2 * rows) tile /= 2;
+  return { kernel: shares ? "subgroup" : "register_tile", tile, width: largestPart(side, widest), group };
+}
+
+/** The largest of 16, 8 and 4 that divides a block's side and is at most `most`. */
+export function largestPart(side: number, most: number): number {
+  return [16, 8, 4].find((part) => part <= most && side % part === 0) ?? 4;
+}
