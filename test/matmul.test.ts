@@ -143,6 +143,13 @@ product("a sum of more than 10,000 terms, many rows, many matrices", async () =>
   }
 });
 
+product("tanh of tiny sums keeps its relative accuracy", async () => {
+  const gpu = await sharedGpu();
+  const random = seededRandom(4);
+  const operands = { a: random.array([8, 12], { low: -0.01, high: 0.01 }), b: random.array([12, 8]) };
+  await check(gpu, operands, { activation: "tanh" }, "tanh near 0");
+});
+
 product("no inner dimension gives the bias, no rows give nothing", async () => {
   const gpu = await sharedGpu();
   const bias = tensor(gpu, [3, 4]);
