@@ -28,5 +28,20 @@ export * from "./ops/reduce.js";
 export { advanceSchedule, type Schedule, scheduleRate } from "./ops/schedule.js";
 export * from "./ops/softmax.js";
 export * from "./ops/sort.js";
+export * from "./ops/sparse.js";
+export { chooseSparseForm, SPARSE_COSTS, type SparseCosts, sparseCosts } from "./ops/sparse_form.js";
+export type { KeepOptions } from "./ops/sparse_keep.js";
+export {
+  type BlockSize,
+  type CompressOptions,
+  checkSparseMatrix,
+  compressWeights,
+  decompressWeights,
+  maskOf,
+  type SparseForm,
+  type SparseMatrix,
+  sparsityOf,
+} from "./ops/sparse_matrix.js";
+export { SparseWeights, type SparseWeightsOptions, sparseWeights } from "./ops/sparse_weights.js";
 export * from "./optimizer.js";
 export * from "./tensor.js";
