@@ -116,7 +116,13 @@ function adaptiveAttack(name: string, options: ApgdOptions): Attack {
       const ledger = openLedger(gpu, count, steps + 1);
       const { flags, curve } = ledger;
       const best = zeros(gpu, x.shape);
-      const start = startAttack(batch, { norm, epsilon, seed, kind: "uniform", step: { relative: FIRST_STEP } });
+      const start = startAttack(batch, {
+        norm,
+        epsilon,
+        seed,
+        kind: "uniform",
+        step: { relative: FIRST_STEP },
+      });
       const { images, budget } = start;
       // The highest point so far with its gradient, which the attack goes back to.
       const [top, topGradient] = [zeros(gpu, x.shape), zeros(gpu, x.shape)];
@@ -132,7 +138,10 @@ function adaptiveAttack(name: string, options: ApgdOptions): Attack {
           if (i === steps) return;
           const gradient = model.inputGrad(judged.dy, saved);
           const window = checkpoints.get(i) ?? 0;
-          const { improved, restarted } = scheduleKernel.run({ curve, state, budget }, { column: i, window, rho });
+          const { improved, restarted } = scheduleKernel.run(
+            { curve, state, budget },
+            { column: i, window, rho },
+          );
           copyRowsWhere(delta, improved, top);
           copyRowsWhere(gradient, improved, topGradient);
           if (window > 0) {

@@ -104,7 +104,9 @@ export function checkOptions(
   { norm = "linf", epsilon, restarts = 1, seed = 0, target }: AttackOptions,
 ): void {
   if (!Object.hasOwn(NORM_CODE, norm))
-    throw new ValueError(`${name}: norm is ${norm}, and one of ${Object.keys(NORM_CODE).join(", ")} is taken`);
+    throw new ValueError(
+      `${name}: norm is ${norm}, and one of ${Object.keys(NORM_CODE).join(", ")} is taken`,
+    );
   checkAtLeast(name, "epsilon", epsilon, 0);
   checkCount(name, "restarts", restarts, 1);
   if (!(Number.isSafeInteger(seed) && seed >= 0))
@@ -154,6 +156,10 @@ export function aimsOf(
   return x.gpu.scope(() => {
     const logits = model.forward(x).y;
     const known = labels ?? argmax(logits, { axes: [1] });
-    return { labels: known, targets: choose ? chooseTargets(target, logits, known, { ...batch, seed }) : targets, anyClass };
+    return {
+      labels: known,
+      targets: choose ? chooseTargets(target, logits, known, { ...batch, seed }) : targets,
+      anyClass,
+    };
   });
 }

@@ -5,7 +5,15 @@ import { defineKernel, sizeOf } from "../gpu/kernel.js";
 import { strideGrid } from "../ops/stride_grid.js";
 import { withWords } from "../ops/words.js";
 import { copy, type Tensor, tensor, zeros } from "../tensor.js";
-import { type Attack, type Batch, checkAtLeast, checkCount, FLAGS, type Recorded, sampleSizes } from "./definition.js";
+import {
+  type Attack,
+  type Batch,
+  checkAtLeast,
+  checkCount,
+  FLAGS,
+  type Recorded,
+  sampleSizes,
+} from "./definition.js";
 import { enter, openLedger } from "./ledger.js";
 import { type AttackLoss, marginLoss } from "./losses.js";
 import type { Differentiable } from "./model.js";
@@ -103,8 +111,12 @@ export async function attackAtEach(
     const single = typeof options.targets === "number" ? all.map(() => options.targets as number) : undefined;
     const targets = given("targets", single ?? (options.targets as Tensor | ArrayLike<number> | undefined));
     const set = { x, labels, targets, firstSample };
-    const asks = goal !== undefined || (!labels && [judge, ...stages.map(({ loss }) => loss)].some((loss) => loss.ofClasses));
-    const asked = asks ? await askModel(model, set, judge, batch, goal, stages[0].seed, owned) : { labels, targets };
+    const asks =
+      goal !== undefined ||
+      (!labels && [judge, ...stages.map(({ loss }) => loss)].some((loss) => loss.ofClasses));
+    const asked = asks
+      ? await askModel(model, set, judge, batch, goal, stages[0].seed, owned)
+      : { labels, targets };
     const sitting = new Sitting(model, { ...set, ...asked }, judge, batch);
     owned.push(sitting);
 
@@ -113,7 +125,10 @@ export async function attackAtEach(
     const clean = { best: copy(sitting.best), flags: copy(sitting.flags) };
     owned.push(clean.best, clean.flags);
     const facts = {
-      clean: { loss: (await clean.best.data()) as Float32Array, flags: (await clean.flags.data()) as Uint32Array },
+      clean: {
+        loss: (await clean.best.data()) as Float32Array,
+        flags: (await clean.flags.data()) as Uint32Array,
+      },
       targets: (await asked.targets?.data()) as Uint32Array | undefined,
     };
     for (const epsilon of epsilons) {
@@ -154,7 +169,9 @@ async function runStage(
   const attacked = rows.length;
   for (let restart = 0; restart < restarts && rows.length > 0; restart++) {
     const samples = rows.length;
-    const report = onProgress && ((done: number) => onProgress({ epsilon, stage: name, restart, restarts, done, samples }));
+    const report =
+      onProgress &&
+      ((done: number) => onProgress({ epsilon, stage: name, restart, restarts, done, samples }));
     await sitting.run(stage, rows, restart, report);
     const curve = sitting.curveOf(stage) as Tensor;
     mean ??= new CurveMean(curve.shape[1]);
@@ -182,24 +199,31 @@ function lookAt(loss: AttackLoss): Attack {
 
 /** By what the results of all stages are compared. */
 function judgeOf(stages: readonly Attack[], given?: AttackLoss): AttackLoss {
-  if (stages.length === 0) throw new ValueError("attack: the list of attacks is empty, and at least one is taken");
+  if (stages.length === 0)
+    throw new ValueError("attack: the list of attacks is empty, and at least one is taken");
   if (given) return given;
   const [{ loss }] = stages;
   if (stages.every((stage) => stage.loss === loss && stage.target !== "eachInTurn")) return loss;
   if (stages.every((stage) => stage.loss.ofClasses)) return marginLoss;
-  throw new ValueError("attack: the attacks have different losses; say with judge by which loss results compare");
+  throw new ValueError(
+    "attack: the attacks have different losses; say with judge by which loss results compare",
+  );
 }
 
 /** The target that the attacks share and the model is to choose, if any. */
 function goalOf(stages: readonly Attack[], given: boolean): Attack["target"] {
   const targets = new Set(stages.map((stage) => stage.target));
   if (given && targets.has("eachInTurn"))
-    throw new ValueError("attack: targets are given, and an attack with target eachInTurn goes for any wrong class");
+    throw new ValueError(
+      "attack: targets are given, and an attack with target eachInTurn goes for any wrong class",
+    );
   if (given || (targets.size === 1 && targets.has("eachInTurn"))) return undefined;
   const goals = [...targets].filter((target) => target !== undefined && target !== "eachInTurn");
   if (goals.length === 0) return undefined;
   if (targets.size === 1) return goals[0];
-  throw new ValueError(`attack: the attacks of a chain have different targets (${[...targets].join(", ")}); take one`);
+  throw new ValueError(
+    `attack: the attacks of a chain have different targets (${[...targets].join(", ")}); take one`,
+  );
 }
 
 async function askModel(
@@ -232,7 +256,9 @@ function classesOf(
   const length = isTensor ? (values.rank === 1 ? values.size : -1) : values.length;
   if (length !== count) {
     const got = isTensor ? `shape [${values.shape}]` : `${length} values`;
-    throw new ShapeError(`attack: ${name} has ${got}, and one for each of the ${count} samples of x is taken`);
+    throw new ShapeError(
+      `attack: ${name} has ${got}, and one for each of the ${count} samples of x is taken`,
+    );
   }
   if (isTensor) return values;
   const classes = tensor(x.gpu, Array.from(values), { dtype: "u32" });

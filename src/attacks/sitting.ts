@@ -120,7 +120,12 @@ export class Sitting {
   }
 
   /** Runs a stage once on some rows of the set. `onBatch` hears after each batch how many rows are done. */
-  async run(how: Attack, rows: readonly number[], draw: number, onBatch?: (done: number) => void): Promise<void> {
+  async run(
+    how: Attack,
+    rows: readonly number[],
+    draw: number,
+    onBatch?: (done: number) => void,
+  ): Promise<void> {
     const { firstSample } = this.set;
     this.draw.write([draw]);
     for (let start = 0; start < rows.length; ) {
@@ -221,7 +226,10 @@ export class Sitting {
     const end = gpu.program(() => {
       if (how.loss !== this.judge || how.target === "eachInTurn") this.judgeAnew(batch, outcome);
       const { loss, flags } = outcome;
-      const { improved } = mergeKernel.run({ loss, flags, slots, best: this.best, merged: this.flags }, undefined);
+      const { improved } = mergeKernel.run(
+        { loss, flags, slots, best: this.best, merged: this.flags },
+        undefined,
+      );
       copyRowsWhere(outcome.delta, improved, this.delta, slots);
       copyRowsWhere(outcome.curve, all, curve, slots);
     });

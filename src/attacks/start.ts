@@ -89,7 +89,10 @@ export function startAttack(batch: Batch, options: StartOptions): Start {
   const { x, samples, draw, start: given } = batch;
   return x.gpu.scope(() => {
     const inputs = { x, samples, draw, epsilon: epsilonOf(batch, options), given };
-    const { delta, images, budget } = startKernel.run(inputs, given ? { ...options, kind: "given" } : options);
+    const { delta, images, budget } = startKernel.run(
+      inputs,
+      given ? { ...options, kind: "given" } : options,
+    );
     return { delta, images, budget };
   });
 }
