@@ -12,8 +12,19 @@ const args = process.argv.slice(2);
 async function bundlePeers(outdir) {
   for (const peer of ["tfjs", "jax"]) {
     const entry = join(folder, "peers", `${peer}.mjs`);
-    const options = { entryPoints: [entry], outdir, bundle: true, format: "esm", platform: "browser", logLevel: "silent" };
-    await build({ ...options, outExtension: { ".js": ".mjs" } }).catch(() => {}); // not installed: run.ts says so
+    const banner =
+      'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
+    await build({
+      entryPoints: [entry],
+      outdir,
+      bundle: true,
+      format: "esm",
+      platform: "node",
+      mainFields: ["module", "main"],
+      banner: { js: banner },
+      outExtension: { ".js": ".mjs" },
+      logLevel: "silent",
+    }).catch(() => {}); // not installed: run.ts says so
   }
 }
 
@@ -27,7 +38,12 @@ if (args.includes("--page")) {
   await bundlePeers(peers);
   try {
     process.exitCode = await runProgram(process.execPath, ["--enable-source-maps", main, ...args], {
-      env: { ...process.env, HANDGRAD_BENCH_FOLDER: folder, HANDGRAD_BENCH_ADAPTER: adapter, HANDGRAD_BENCH_PEERS: peers },
+      env: {
+        ...process.env,
+        HANDGRAD_BENCH_FOLDER: folder,
+        HANDGRAD_BENCH_ADAPTER: adapter,
+        HANDGRAD_BENCH_PEERS: peers,
+      },
     });
   } finally {
     for (const path of [main, adapter, peers]) await rm(path, { force: true, recursive: true });

@@ -14,7 +14,15 @@ import {
   tensor,
   zeros,
 } from "handgrad";
-import { type Check, checkBatchNorm, checkConv, checkCrossEntropy, checkMatmul, checkRowSums, checkStep } from "./reference.js";
+import {
+  type Check,
+  checkBatchNorm,
+  checkConv,
+  checkCrossEntropy,
+  checkMatmul,
+  checkRowSums,
+  checkStep,
+} from "./reference.js";
 import { cnnStep, mlpStep } from "./steps.js";
 
 /** An operand in handgrad's layout: NCHW images, OIHW weights, [in][out] dense weights. */
@@ -94,7 +102,10 @@ function matmulCase(
       uniform([...lead, ...(transposeA ? [k, m] : [m, k])], 1),
       uniform([...lead, ...(transposeB ? [n, k] : [k, n])], 2),
     ],
-    ours: (_gpu, [a, b]) => () => matmul(a, b, { transposeA, transposeB }),
+    ours:
+      (_gpu, [a, b]) =>
+      () =>
+        matmul(a, b, { transposeA, transposeB }),
     check: checkMatmul({ m, n, k, batch: Math.max(batch, 1), transposeA, transposeB }),
     tolerance: k > 10_000 ? 1e-4 : 1e-5,
   };
@@ -132,7 +143,10 @@ function convCases({ name, input, output, kernel, stride, padding, depthwise = f
       name: `${name} forward`,
       spec: { op: "conv2d", ...base },
       inputs: () => [uniform(input, 1), uniform(weightShape, 2)],
-      ours: (_gpu, [x, w]) => () => conv2d(x, w, options),
+      ours:
+        (_gpu, [x, w]) =>
+        () =>
+          conv2d(x, w, options),
       check: checkConv("forward", sizes),
     },
     {
@@ -140,7 +154,10 @@ function convCases({ name, input, output, kernel, stride, padding, depthwise = f
       name: `${name} input gradient`,
       spec: { op: "conv2dInputGrad", ...base, inputShape: input },
       inputs: () => [uniform(outputShape, 1), uniform(weightShape, 2)],
-      ours: (_gpu, [dy, w]) => () => conv2dInputGrad(dy, w, { ...options, inputShape: input }),
+      ours:
+        (_gpu, [dy, w]) =>
+        () =>
+          conv2dInputGrad(dy, w, { ...options, inputShape: input }),
       check: checkConv("inputGrad", sizes),
     },
     {
@@ -148,7 +165,10 @@ function convCases({ name, input, output, kernel, stride, padding, depthwise = f
       name: `${name} weight gradient`,
       spec: { op: "conv2dWeightGrad", ...base, weightShape },
       inputs: () => [uniform(input, 1), uniform(outputShape, 2)],
-      ours: (_gpu, [x, dy]) => () => conv2dWeightGrad(x, dy, { ...options, weightShape }),
+      ours:
+        (_gpu, [x, dy]) =>
+        () =>
+          conv2dWeightGrad(x, dy, { ...options, weightShape }),
       check: checkConv("weightGrad", sizes),
     },
   ];
@@ -162,11 +182,13 @@ const otherCases: Case[] = [
     spec: { op: "softmaxCrossEntropy" },
     bytes: 8 * 4096 * 100,
     inputs: () => [uniform([4096, 100], 1, 4), labels(4096, 100, 2)],
-    ours: (_gpu, [logits, classes]) => () => {
-      const { loss, dlogits } = softmaxCrossEntropy(logits, classes);
-      loss.dispose();
-      return dlogits;
-    },
+    ours:
+      (_gpu, [logits, classes]) =>
+      () => {
+        const { loss, dlogits } = softmaxCrossEntropy(logits, classes);
+        loss.dispose();
+        return dlogits;
+      },
     check: checkCrossEntropy,
     tolerance: 1e-5,
   },
@@ -177,12 +199,14 @@ const otherCases: Case[] = [
     spec: { op: "batchNorm" },
     bytes: 3 * 4 * 32 * 64 * 784,
     inputs: () => [uniform([32, 64, 28, 28], 1), uniform([64], 2), uniform([64], 3)],
-    ours: (_gpu, [x, gamma, beta]) => () => {
-      const { y, mean, invStd } = batchNorm(x, gamma, beta, { training: true });
-      mean.dispose();
-      invStd.dispose();
-      return y;
-    },
+    ours:
+      (_gpu, [x, gamma, beta]) =>
+      () => {
+        const { y, mean, invStd } = batchNorm(x, gamma, beta, { training: true });
+        mean.dispose();
+        invStd.dispose();
+        return y;
+      },
     check: checkBatchNorm,
     tolerance: 1e-5,
   },
@@ -193,7 +217,10 @@ const otherCases: Case[] = [
     spec: { op: "sum", axes: [1] },
     bytes: 4 * 2048 * 2048,
     inputs: () => [uniform([2048, 2048], 1)],
-    ours: (_gpu, [x]) => () => sum(x, { axes: [1] }),
+    ours:
+      (_gpu, [x]) =>
+      () =>
+        sum(x, { axes: [1] }),
     check: checkRowSums,
     tolerance: 1e-5,
   },
@@ -209,7 +236,9 @@ const otherCases: Case[] = [
       const step = zeros(gpu, [1], { dtype: "u32" });
       return () => {
         advance(step);
-        return adam(parameter, gradient, { first, second, step, learningRate: 1e-3 }).reshape(parameter.shape);
+        return adam(parameter, gradient, { first, second, step, learningRate: 1e-3 }).reshape(
+          parameter.shape,
+        );
       };
     },
     // The first step moves every parameter by the learning rate against the gradient's sign.
@@ -227,7 +256,8 @@ const otherCases: Case[] = [
   },
 ];
 
-const he = (shape: readonly number[], inputs: number, seed: number): Input => uniform(shape, seed, Math.sqrt(6 / inputs));
+const he = (shape: readonly number[], inputs: number, seed: number): Input =>
+  uniform(shape, seed, Math.sqrt(6 / inputs));
 
 const mlpParameters = (): Input[] => [
   he([784, 256], 784, 3),
@@ -293,10 +323,32 @@ export const cases: readonly Case[] = [
   matmulCase([128, 256, 10]),
   matmulCase([64, 64, 64], { batch: 16 }),
   ...convCases({ name: "conv 3×3", input: [8, 32, 32, 32], output: 64, kernel: 3, stride: 1, padding: 1 }),
-  ...convCases({ name: "conv 5×5 stride 2", input: [32, 1, 28, 28], output: 32, kernel: 5, stride: 2, padding: 2 }),
-  ...convCases({ name: "conv 3×3 stride 2", input: [16, 64, 14, 14], output: 128, kernel: 3, stride: 2, padding: 1 }),
+  ...convCases({
+    name: "conv 5×5 stride 2",
+    input: [32, 1, 28, 28],
+    output: 32,
+    kernel: 5,
+    stride: 2,
+    padding: 2,
+  }),
+  ...convCases({
+    name: "conv 3×3 stride 2",
+    input: [16, 64, 14, 14],
+    output: 128,
+    kernel: 3,
+    stride: 2,
+    padding: 1,
+  }),
   ...convCases({ name: "conv 1×1", input: [8, 64, 28, 28], output: 128, kernel: 1, stride: 1, padding: 0 }),
-  ...convCases({ name: "depthwise 3×3", input: [8, 64, 28, 28], output: 64, kernel: 3, stride: 1, padding: 1, depthwise: true }),
+  ...convCases({
+    name: "depthwise 3×3",
+    input: [8, 64, 28, 28],
+    output: 64,
+    kernel: 3,
+    stride: 1,
+    padding: 1,
+    depthwise: true,
+  }),
   ...otherCases,
   ...jobCases,
 ];

@@ -51,7 +51,13 @@ export async function measureCase(
 ): Promise<Measured> {
   const inputs = which.inputs();
   const timings: Record<string, Timing> = {};
-  const runners: { contender: Contender; count: number; samples: number[]; error: number; firstMs: number }[] = [];
+  const runners: {
+    contender: Contender;
+    count: number;
+    samples: number[];
+    error: number;
+    firstMs: number;
+  }[] = [];
   for (const contender of contenders) {
     try {
       const start = performance.now();
@@ -87,7 +93,8 @@ export async function measureCase(
   for (const { contender, samples, error, firstMs } of runners) {
     if (timings[contender.name]) continue;
     const sorted = samples.sort((a, b) => a - b);
-    const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+    const at = (share: number): number =>
+      sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
     timings[contender.name] = { ms: at(0.5), spread: (at(0.75) - at(0.25)) / 2 / at(0.5), error, firstMs };
   }
   return { name: which.name, timings };

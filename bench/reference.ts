@@ -16,7 +16,11 @@ function sample(count: number): number[] {
 }
 
 /** Compares sampled elements with `element`, which gives the sum and the sum of its terms' absolute values. */
-function compareSample(y: Float32Array, count: number, element: (index: number) => readonly [number, number]): number {
+function compareSample(
+  y: Float32Array,
+  count: number,
+  element: (index: number) => readonly [number, number],
+): number {
   if (y.length !== count) return Infinity;
   const indices = sample(count);
   const expected = indices.map(element);
@@ -86,7 +90,8 @@ export function checkConv(direction: "forward" | "inputGrad" | "weightGrad", siz
         sum += term;
         absolute += Math.abs(term);
       };
-      const wanted = (given: number, own: boolean, all: readonly number[]): readonly number[] => (own ? [given] : all);
+      const wanted = (given: number, own: boolean, all: readonly number[]): readonly number[] =>
+        own ? [given] : all;
       const forward = direction === "forward";
       const inputGrad = direction === "inputGrad";
       const weightGrad = direction === "weightGrad";
@@ -169,10 +174,12 @@ export const checkRowSums: Check = ([y], [x]) => {
 export function checkStep(network: "mlp" | "cnn"): Check {
   return (results, inputs) => {
     const expected = referenceLosses(network, inputs);
-    return Math.max(...expected.map((loss, i) => {
-      const error = Math.abs(results[i][0] - loss) / loss;
-      return Number.isNaN(error) ? Infinity : error;
-    }));
+    return Math.max(
+      ...expected.map((loss, i) => {
+        const error = Math.abs(results[i][0] - loss) / loss;
+        return Number.isNaN(error) ? Infinity : error;
+      }),
+    );
   };
 }
 
@@ -184,7 +191,9 @@ function referenceLosses(network: "mlp" | "cnn", [xInput, labelInput, ...rest]: 
   for (let step = 0; step < 2; step++) {
     const { loss, gradients } = (network === "mlp" ? mlp : cnn)(x, labels, parameters);
     losses.push(loss);
-    const next = parameters.map((p, i) => reference.adamStep(p, gradients[i], states[i], { learningRate: 1e-3 }));
+    const next = parameters.map((p, i) =>
+      reference.adamStep(p, gradients[i], states[i], { learningRate: 1e-3 }),
+    );
     parameters = next.map(({ parameter }) => parameter);
     states = next.map(({ state }) => state);
   }
@@ -192,7 +201,11 @@ function referenceLosses(network: "mlp" | "cnn", [xInput, labelInput, ...rest]: 
 }
 
 type Array64 = ReturnType<typeof reference.array64>;
-type Network = (x: Array64, labels: Array64, parameters: readonly Array64[]) => { loss: number; gradients: Array64[] };
+type Network = (
+  x: Array64,
+  labels: Array64,
+  parameters: readonly Array64[],
+) => { loss: number; gradients: Array64[] };
 
 const masked = (dy: Array64, y: Array64): Array64 => reference.map(dy, (v, i) => (y.data[i] > 0 ? v : 0));
 
@@ -210,7 +223,14 @@ const mlp: Network = (x, labels, [w1, b1, w2, b2, w3, b3]) => {
   const dh2 = masked(reference.matmul(dlogits, w3, { transposeB: true }), h2);
   const dh1 = masked(reference.matmul(dh2, w2, { transposeB: true }), h1);
   const dw = (input: Array64, dy: Array64): Array64 => reference.matmul(input, dy, { transposeA: true });
-  const gradients = [dw(x, dh1), columnSums(dh1), dw(h1, dh2), columnSums(dh2), dw(h2, dlogits), columnSums(dlogits)];
+  const gradients = [
+    dw(x, dh1),
+    columnSums(dh1),
+    dw(h1, dh2),
+    columnSums(dh2),
+    dw(h2, dlogits),
+    columnSums(dlogits),
+  ];
   return { loss: loss.data[0], gradients };
 };
 

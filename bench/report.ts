@@ -8,7 +8,15 @@ export interface CaseResult {
   readonly name: string;
   readonly group: string;
   readonly shape: string;
-  readonly ours: { ms: number | null; gflops?: number; gbs?: number; roofShare?: number; spread?: number; firstMs?: number; problem?: string };
+  readonly ours: {
+    ms: number | null;
+    gflops?: number;
+    gbs?: number;
+    roofShare?: number;
+    spread?: number;
+    firstMs?: number;
+    problem?: string;
+  };
   readonly peers: Readonly<Record<string, { ms: number | null; spread?: number; problem?: string }>>;
 }
 
@@ -40,7 +48,8 @@ export function caseResult(which: Case, { timings }: Measured, roof: Roof): Case
 /** The fastest peer of a case. */
 export function bestPeer({ peers }: CaseResult): { name: string; ms: number } | undefined {
   let best: { name: string; ms: number } | undefined;
-  for (const [name, { ms }] of Object.entries(peers)) if (ms !== null && (!best || ms < best.ms)) best = { name, ms };
+  for (const [name, { ms }] of Object.entries(peers))
+    if (ms !== null && (!best || ms < best.ms)) best = { name, ms };
   return best;
 }
 
@@ -58,7 +67,8 @@ export function geometricMeans(cases: readonly CaseResult[]): Record<string, num
     const logs: number[] = [];
     for (const entry of cases) {
       const best = bestPeer(entry);
-      if (members.includes(entry.group) && best && entry.ours.ms !== null) logs.push(Math.log(best.ms / entry.ours.ms));
+      if (members.includes(entry.group) && best && entry.ours.ms !== null)
+        logs.push(Math.log(best.ms / entry.ours.ms));
     }
     if (logs.length > 0) result[name] = Math.exp(logs.reduce((sum, v) => sum + v, 0) / logs.length);
   }
@@ -76,12 +86,15 @@ export function benchResult(info: GpuInfo, roof: Roof, cases: readonly CaseResul
   };
 }
 
-const number = (value: number): string => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
+const number = (value: number): string =>
+  value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 const NAME_WIDTH = 42;
 
 export function header(peers: readonly string[]): string {
   const columns = ["ms", "±%", "rate", "of roof", ...peers.flatMap((peer) => [`${peer} ms`, "ratio"])];
-  return "case".padEnd(NAME_WIDTH) + columns.map((column) => column.padStart(column.length > 9 ? 16 : 10)).join("");
+  return (
+    "case".padEnd(NAME_WIDTH) + columns.map((column) => column.padStart(column.length > 9 ? 16 : 10)).join("")
+  );
 }
 
 export function row(result: CaseResult, peers: readonly string[]): string {
@@ -112,14 +125,16 @@ export function comparison(before: BenchResult, after: BenchResult): string[] {
     if (!old || !now) continue;
     const ratio = now / old;
     if (ratio > 1.1 || ratio < 0.9) {
-      lines.push(`${ratio > 1 ? "slower" : "faster"}  ${entry.name}: ${number(old)} → ${number(now)} ms (${ratio.toFixed(2)}×)`);
+      lines.push(
+        `${ratio > 1 ? "slower" : "faster"}  ${entry.name}: ${number(old)} → ${number(now)} ms (${ratio.toFixed(2)}×)`,
+      );
     }
   }
   return lines;
 }
 
 const COLORS = ["#2563eb", "#d97706", "#059669", "#7c3aed"];
-const escape = (text: string): string => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+const escapeHtml = (text: string): string => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 
 /** Bars of speed relative to the best peer, one row a case. */
 export function chart(result: BenchResult, peers: readonly string[]): string {
@@ -127,7 +142,9 @@ export function chart(result: BenchResult, peers: readonly string[]): string {
   const rowHeight = 12 * contenders.length + 14;
   const [left, width] = [330, 560];
   const rows = result.cases.map((entry, index) => {
-    const times = contenders.map((name) => (name === "handgrad" ? entry.ours.ms : (entry.peers[name]?.ms ?? null)));
+    const times = contenders.map((name) =>
+      name === "handgrad" ? entry.ours.ms : (entry.peers[name]?.ms ?? null),
+    );
     const slowest = Math.max(...times.map((ms) => ms ?? 0));
     const fastest = Math.min(...times.map((ms) => ms ?? slowest));
     const top = 30 + index * rowHeight;
@@ -140,18 +157,23 @@ export function chart(result: BenchResult, peers: readonly string[]): string {
         `<text x="${left + length + 5}" y="${y + 9}" class="t">${number(ms)} ms</text>`
       );
     });
-    return `<text x="${left - 8}" y="${top + 6 * contenders.length + 3}" text-anchor="end">${escape(entry.name)}</text>${bars.join("")}`;
+    return `<text x="${left - 8}" y="${top + 6 * contenders.length + 3}" text-anchor="end">${escapeHtml(entry.name)}</text>${bars.join("")}`;
   });
   const legend = contenders
-    .map((name, i) => `<rect x="${left + 150 * i}" y="6" width="12" height="12" fill="${COLORS[i % COLORS.length]}"/><text x="${left + 150 * i + 18}" y="16">${escape(name)}</text>`)
+    .map(
+      (name, i) =>
+        `<rect x="${left + 150 * i}" y="6" width="12" height="12" fill="${COLORS[i % COLORS.length]}"/><text x="${left + 150 * i + 18}" y="16">${escapeHtml(name)}</text>`,
+    )
     .join("");
-  const adapter = escape(Object.values(result.adapter).filter(Boolean).join(", "));
-  const means = Object.entries(result.geometricMean).map(([name, mean]) => `${escape(name)} ${mean.toFixed(2)}×`);
+  const adapter = escapeHtml(Object.values(result.adapter).filter(Boolean).join(", "));
+  const means = Object.entries(result.geometricMean).map(
+    ([name, mean]) => `${escapeHtml(name)} ${mean.toFixed(2)}×`,
+  );
   return `<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>handgrad bench</title>
 <style>body{font:14px system-ui,sans-serif;margin:24px;max-width:1000px}svg text{font:12px system-ui,sans-serif}.t{fill:#555}</style>
 <h1>handgrad bench</h1>
-<p>${adapter}<br>roof ${number(result.roof.gflops)} GFLOP/s, ${number(result.roof.copyGBs)} GB/s; ${escape(result.date)}</p>
+<p>${adapter}<br>roof ${number(result.roof.gflops)} GFLOP/s, ${number(result.roof.copyGBs)} GB/s; ${escapeHtml(result.date)}</p>
 <p>Bars: speed, the fastest of a row filling it. Best peer's time over ours, geometric mean: ${means.join(", ") || "no peers"}.</p>
 <svg viewBox="0 0 1000 ${40 + rows.length * rowHeight}" width="1000">${legend}${rows.join("")}</svg>
 </html>

@@ -93,7 +93,8 @@ async function chainRate(gpu: Gpu, form: Chain, rounds: number): Promise<number>
   }
   const { y } = kernel.run({ x }, { iterations });
   const values = await y.data();
-  if (!values.every((value) => Number.isFinite(value) && value !== 0)) throw new Error("roof: the chains gave nonsense");
+  if (!values.every((value) => Number.isFinite(value) && value !== 0))
+    throw new Error("roof: the chains gave nonsense");
   x.dispose();
   y.dispose();
   return count(iterations) / time / 1e6;

@@ -6,7 +6,16 @@ import { openGpu } from "handgrad";
 import { cases } from "./cases.js";
 import { type Contender, Handgrad, measureCase } from "./measure.js";
 import { isInstalled, PEERS, Peer } from "./peers/peer.js";
-import { type BenchResult, benchResult, type CaseResult, caseResult, chart, comparison, header, row } from "./report.js";
+import {
+  type BenchResult,
+  benchResult,
+  type CaseResult,
+  caseResult,
+  chart,
+  comparison,
+  header,
+  row,
+} from "./report.js";
 import { measureRoof } from "./roof.js";
 
 const USAGE = `usage: npm run bench -- [options]
@@ -39,11 +48,15 @@ async function main(): Promise<number> {
   }
   const benchFolder = process.env.HANDGRAD_BENCH_FOLDER as string;
   const adapterBundle = process.env.HANDGRAD_BENCH_ADAPTER as string;
-  const before = values.compare ? (JSON.parse(await readFile(values.compare, "utf8")) as BenchResult) : undefined;
+  const before = values.compare
+    ? (JSON.parse(await readFile(values.compare, "utf8")) as BenchResult)
+    : undefined;
   const pattern = new RegExp(values.filter ?? "", "i");
   const selected = cases.filter(({ name, group }) => pattern.test(name) || pattern.test(group));
   if (selected.length === 0) {
-    console.error(`no case matches "${values.filter}"; there are:\n  ${cases.map(({ name }) => name).join("\n  ")}`);
+    console.error(
+      `no case matches "${values.filter}"; there are:\n  ${cases.map(({ name }) => name).join("\n  ")}`,
+    );
     return 1;
   }
 
@@ -51,7 +64,9 @@ async function main(): Promise<number> {
   const peers: Peer[] = [];
   try {
     const { info } = gpu;
-    console.log(`adapter: ${[info.vendor, info.architecture, info.description].filter(Boolean).join(", ")} (${info.kind}, ${info.driver})`);
+    console.log(
+      `adapter: ${[info.vendor, info.architecture, info.description].filter(Boolean).join(", ")} (${info.kind}, ${info.driver})`,
+    );
     const roof = await measureRoof(gpu, { quick: values.quick });
     console.log(
       `roof: ${roof.gflops.toFixed(1)} GFLOP/s (${roof.best}), copy ${roof.copyGBs.toFixed(2)} GB/s, ` +
@@ -61,7 +76,9 @@ async function main(): Promise<number> {
     peers.push(...(await openPeers(benchFolder, adapterBundle)));
     const names = peers.map(({ name }) => name);
     const contenders: Contender[] = [new Handgrad(gpu), ...peers];
-    const effort = values.quick ? { rounds: 5, batchMilliseconds: 15 } : { rounds: 15, batchMilliseconds: 50 };
+    const effort = values.quick
+      ? { rounds: 5, batchMilliseconds: 15 }
+      : { rounds: 15, batchMilliseconds: 50 };
     if (values.tune) {
       for (const which of selected) await contenders[0].prepare(which.spec, which.inputs(), which);
       await gpu.tune(({ key, chosen, heuristic }) => {
@@ -75,7 +92,8 @@ async function main(): Promise<number> {
       const result = caseResult(which, await measureCase(which, contenders, effort), roof);
       results.push(result);
       console.log(row(result, names));
-      for (const [peer, { problem }] of Object.entries(result.peers)) if (problem) console.log(`    ${peer}: ${problem}`);
+      for (const [peer, { problem }] of Object.entries(result.peers))
+        if (problem) console.log(`    ${peer}: ${problem}`);
     }
     const all = benchResult(info, roof, results);
     await mkdir(values.out, { recursive: true });
@@ -100,13 +118,21 @@ async function openPeers(benchFolder: string, adapterBundle: string): Promise<Pe
   const wanted = values.peers?.split(",") ?? Object.keys(PEERS);
   const opened: Peer[] = [];
   for (const peer of wanted) {
-    if (!(peer in PEERS)) throw new Error(`--peers: "${peer}" is unknown; there are ${Object.keys(PEERS).join(", ")}, none`);
+    if (!(peer in PEERS))
+      throw new Error(`--peers: "${peer}" is unknown; there are ${Object.keys(PEERS).join(", ")}, none`);
     if (!isInstalled(benchFolder, peer)) {
       console.log(`peer ${peer} is not installed: npm install --prefix ${dirname(join(benchFolder, "x"))}`);
       continue;
     }
     try {
-      opened.push(await Peer.open(benchFolder, peer, adapterBundle, values.adapter ?? process.env.HANDGRAD_ADAPTER ?? ""));
+      opened.push(
+        await Peer.open(
+          benchFolder,
+          peer,
+          adapterBundle,
+          values.adapter ?? process.env.HANDGRAD_ADAPTER ?? "",
+        ),
+      );
     } catch (error) {
       console.log(`peer ${peer} could not be opened: ${(error as Error).message}`);
     }

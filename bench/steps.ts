@@ -20,7 +20,11 @@ const LEARNING_RATE = 1e-3;
 /** Adam's state for a list of parameters; the returned function takes their gradients. */
 function optimizer(gpu: Gpu, parameters: readonly Tensor[]): (gradients: readonly Tensor[]) => void {
   const step = zeros(gpu, [1], { dtype: "u32" });
-  const states = parameters.map(({ shape }) => ({ first: zeros(gpu, shape), second: zeros(gpu, shape), step }));
+  const states = parameters.map(({ shape }) => ({
+    first: zeros(gpu, shape),
+    second: zeros(gpu, shape),
+    step,
+  }));
   return (gradients) => {
     advance(step);
     parameters.forEach((parameter, i) => {

@@ -1,6 +1,17 @@
 // jax-js on WebGPU, as its users write it: jit where there is one, gradients by grad and vjp. Arrays are consumed by
 // use; `.ref` keeps one for another use.
-import { blockUntilReady, defaultDevice, init, jit, lax, nn, numpy as np, valueAndGrad, grad, tree } from "@jax-js/jax";
+import {
+  blockUntilReady,
+  defaultDevice,
+  init,
+  jit,
+  lax,
+  nn,
+  numpy as np,
+  valueAndGrad,
+  grad,
+  tree,
+} from "@jax-js/jax";
 
 export const name = "jax-js";
 export const version = "0.1.25";
@@ -13,7 +24,12 @@ export async function open() {
 
 const upload = ({ shape, data }) => {
   const integers = data instanceof Uint32Array;
-  return np.array(integers ? Int32Array.from(data) : data, { shape: [...shape], dtype: integers ? np.int32 : np.float32 }).reshape([...shape]);
+  return np
+    .array(integers ? Int32Array.from(data) : data, {
+      shape: [...shape],
+      dtype: integers ? np.int32 : np.float32,
+    })
+    .reshape([...shape]);
 };
 
 async function read(y) {
@@ -43,18 +59,32 @@ export function prepare(spec, inputs) {
 
 const call = (f, inputs) => {
   const arrays = inputs.map(upload);
-  return { run: () => f(...arrays.map((x) => x.ref)), free: () => arrays.forEach((x) => x.dispose()) };
+  return { run: () => f(...arrays.map((x) => x.ref)), free: () => tree.dispose(arrays) };
 };
 
-const convolution = ({ stride, padding, depthwise }, channels) => (x, w) =>
-  lax.convGeneralDilated(x, w, [stride, stride], [[padding, padding], [padding, padding]], {
-    featureGroupCount: depthwise ? channels : 1,
-  });
+const convolution =
+  ({ stride, padding, depthwise }, channels) =>
+  (x, w) =>
+    lax.convGeneralDilated(
+      x,
+      w,
+      [stride, stride],
+      [
+        [padding, padding],
+        [padding, padding],
+      ],
+      {
+        featureGroupCount: depthwise ? channels : 1,
+      },
+    );
 
 const makers = {
   matmul({ transposeA, transposeB }, inputs) {
     const swap = (x) => np.swapaxes(x, -1, -2);
-    return call(jit((a, b) => np.matmul(transposeA ? swap(a) : a, transposeB ? swap(b) : b)), inputs);
+    return call(
+      jit((a, b) => np.matmul(transposeA ? swap(a) : a, transposeB ? swap(b) : b)),
+      inputs,
+    );
   },
   conv2d: (spec, inputs) => call(jit(convolution(spec, inputs[0].shape[1])), inputs),
   conv2dInputGrad(spec, inputs) {
@@ -65,12 +95,22 @@ const makers = {
   },
   conv2dWeightGrad(spec, inputs) {
     const conv = convolution(spec, inputs[0].shape[1]);
-    return call(jit((x, dy) => grad((w) => np.sum(conv(x, w).mul(dy)))(np.zeros(spec.weightShape))), inputs);
+    return call(
+      jit((x, dy) => grad((w) => np.sum(conv(x, w).mul(dy)))(np.zeros(spec.weightShape))),
+      inputs,
+    );
   },
-  sum: ({ axes }, inputs) => call(jit((x) => np.sum(x, axes)), inputs),
+  sum: ({ axes }, inputs) =>
+    call(
+      jit((x) => np.sum(x, axes)),
+      inputs,
+    ),
   softmaxCrossEntropy(_spec, inputs) {
     const classes = inputs[0].shape[1];
-    return call(jit((z, labels) => grad((logits) => crossEntropy(logits, nn.oneHot(labels, classes)))(z)), inputs);
+    return call(
+      jit((z, labels) => grad((logits) => crossEntropy(logits, nn.oneHot(labels, classes)))(z)),
+      inputs,
+    );
   },
   mlpStep: (spec, inputs) =>
     training(spec, inputs, (x, [w1, b1, w2, b2, w3, b3]) => {
@@ -92,7 +132,7 @@ const makers = {
       for (let i = 0; i < steps; i++) x = step(x, ...arrays.map((array) => array.ref));
       return x;
     };
-    return { run, free: () => arrays.forEach((x) => x.dispose()) };
+    return { run, free: () => tree.dispose(arrays) };
   },
 };
 
@@ -103,7 +143,10 @@ function crossEntropy(logits, targets) {
 
 function cnn(x, [w1, b1, w2, b2, w3, b3]) {
   const samples = x.shape[0];
-  const pad = [[1, 1], [1, 1]];
+  const pad = [
+    [1, 1],
+    [1, 1],
+  ];
   const h1 = nn.relu(lax.convGeneralDilated(x, w1, [2, 2], pad).add(b1.reshape([1, -1, 1, 1])));
   const h2 = nn.relu(lax.convGeneralDilated(h1, w2, [2, 2], pad).add(b2.reshape([1, -1, 1, 1])));
   return np.matmul(h2.reshape([samples, -1]), w3).add(b3);
@@ -119,7 +162,9 @@ function training({ learningRate }, inputs, network) {
     const loss = (p) => crossEntropy(network(input, p), nn.oneHot(classes, 10));
     const [value, gradients] = valueAndGrad(loss)(parameters.map((p) => p.ref));
     const m = first.map((mean, i) => mean.mul(0.9).add(gradients[i].ref.mul(0.1)));
-    const v = second.map((variance, i) => variance.mul(0.999).add(gradients[i].ref.mul(gradients[i]).mul(0.001)));
+    const v = second.map((variance, i) =>
+      variance.mul(0.999).add(gradients[i].ref.mul(gradients[i]).mul(0.001)),
+    );
     const next = parameters.map((p, i) => {
       const direction = m[i].ref.mul(correction1.ref).div(np.sqrt(v[i].ref.mul(correction2.ref)).add(1e-8));
       return p.sub(direction.mul(learningRate));
@@ -130,7 +175,13 @@ function training({ learningRate }, inputs, network) {
   });
   const run = () => {
     t++;
-    const [value, next] = step(state, x.ref, labels.ref, np.array(1 / (1 - 0.9 ** t)), np.array(1 / (1 - 0.999 ** t)));
+    const [value, next] = step(
+      state,
+      x.ref,
+      labels.ref,
+      np.array(1 / (1 - 0.9 ** t)),
+      np.array(1 / (1 - 0.999 ** t)),
+    );
     state = next;
     return value;
   };

@@ -5,7 +5,10 @@ import { join } from "node:path";
 import type { Input, Spec } from "../cases.js";
 
 /** Peers on Node, by the name that `--peers` takes. */
-export const PEERS: Readonly<Record<string, string>> = { tfjs: "@tensorflow/tfjs-backend-webgpu", jax: "@jax-js/jax" };
+export const PEERS: Readonly<Record<string, string>> = {
+  tfjs: "@tensorflow/tfjs-backend-webgpu",
+  jax: "@jax-js/jax",
+};
 
 export function isInstalled(benchFolder: string, peer: string): boolean {
   return existsSync(join(benchFolder, "node_modules", ...PEERS[peer].split("/"), "package.json"));
@@ -26,18 +29,28 @@ export class Peer {
       else entry.resolve(message.result);
     });
     child.on("exit", (code) => {
-      for (const entry of this.waiting.values()) entry.reject(new Error(`the peer's process ended (${code})`));
+      for (const entry of this.waiting.values())
+        entry.reject(new Error(`the peer's process ended (${code})`));
       this.waiting.clear();
     });
   }
 
-  static async open(benchFolder: string, peer: string, adapterBundle: string, adapter: string): Promise<Peer> {
-    const child = fork(join(benchFolder, "peers", "child.mjs"), [join(process.env.HANDGRAD_BENCH_PEERS as string, `${peer}.mjs`), adapterBundle], {
-      serialization: "advanced",
-      env: { ...process.env, HANDGRAD_ADAPTER: adapter },
-      execArgv: [],
-      stdio: ["ignore", "ignore", "ignore", "ipc"],
-    });
+  static async open(
+    benchFolder: string,
+    peer: string,
+    adapterBundle: string,
+    adapter: string,
+  ): Promise<Peer> {
+    const child = fork(
+      join(benchFolder, "peers", "child.mjs"),
+      [join(process.env.HANDGRAD_BENCH_PEERS as string, `${peer}.mjs`), adapterBundle],
+      {
+        serialization: "advanced",
+        env: { ...process.env, HANDGRAD_ADAPTER: adapter },
+        execArgv: [],
+        stdio: ["ignore", "ignore", "ignore", "ipc"],
+      },
+    );
     const result = new Peer(child);
     const { name, version } = (await result.ask("open")) as { name: string; version: string };
     result.name = name;

@@ -14,12 +14,17 @@ export async function open() {
 /** Waits for all that was enqueued, without reading anything back. */
 async function wait() {
   const backend = tf.backend();
-  backend.submitQueue();
+  backend.endComputePassEncoder();
+  if (backend.commandEncoder) backend.submitQueue();
   await backend.queue.onSubmittedWorkDone();
 }
 
 const upload = ({ shape, data }) =>
-  tf.tensor(data instanceof Uint32Array ? Int32Array.from(data) : data, [...shape], data instanceof Uint32Array ? "int32" : "float32");
+  tf.tensor(
+    data instanceof Uint32Array ? Int32Array.from(data) : data,
+    [...shape],
+    data instanceof Uint32Array ? "int32" : "float32",
+  );
 
 const moved = (x, order) => {
   const result = tf.transpose(x, order);
@@ -59,7 +64,14 @@ const makers = {
   conv2dInputGrad({ stride, padding, depthwise, inputShape }, inputs) {
     const [dy, filter] = [image(inputs[0]), weight(inputs[1], depthwise)];
     const [n, c, h, w] = inputShape;
-    const attributes = { strides: stride, pad: padding, dataFormat: "NHWC", dimRoundingMode: "floor", dilations: 1, inputShape: [n, h, w, c] };
+    const attributes = {
+      strides: stride,
+      pad: padding,
+      dataFormat: "NHWC",
+      dimRoundingMode: "floor",
+      dilations: 1,
+      inputShape: [n, h, w, c],
+    };
     const kernel = depthwise ? "DepthwiseConv2dNativeBackpropInput" : "Conv2DBackpropInput";
     const run = () => tf.engine().runKernel(kernel, { dy, filter }, attributes);
     return { run, read: readImage, free: () => tf.dispose([dy, filter]) };
@@ -68,7 +80,14 @@ const makers = {
     const [x, dy] = inputs.map(image);
     const [o, i, h, w] = weightShape;
     const filterShape = depthwise ? [h, w, o, 1] : [h, w, i, o];
-    const attributes = { strides: stride, pad: padding, dataFormat: "NHWC", dimRoundingMode: "floor", dilations: 1, filterShape };
+    const attributes = {
+      strides: stride,
+      pad: padding,
+      dataFormat: "NHWC",
+      dimRoundingMode: "floor",
+      dilations: 1,
+      filterShape,
+    };
     const kernel = depthwise ? "DepthwiseConv2dNativeBackpropFilter" : "Conv2DBackpropFilter";
     const run = () => tf.engine().runKernel(kernel, { x, dy }, attributes);
     return { run, read: (y) => readWeight(y, depthwise), free: () => tf.dispose([x, dy]) };
@@ -107,11 +126,12 @@ const makers = {
     };
     return { run, read: result, free: () => tf.dispose([variable, gradient]) };
   },
-  mlpStep: ({ learningRate }, inputs) => training(inputs, learningRate, upload, (x, [w1, b1, w2, b2, w3, b3]) => {
-    const h1 = tf.relu(tf.add(tf.matMul(x, w1), b1));
-    const h2 = tf.relu(tf.add(tf.matMul(h1, w2), b2));
-    return tf.add(tf.matMul(h2, w3), b3);
-  }),
+  mlpStep: ({ learningRate }, inputs) =>
+    training(inputs, learningRate, upload, (x, [w1, b1, w2, b2, w3, b3]) => {
+      const h1 = tf.relu(tf.add(tf.matMul(x, w1), b1));
+      const h2 = tf.relu(tf.add(tf.matMul(h1, w2), b2));
+      return tf.add(tf.matMul(h2, w3), b3);
+    }),
   cnnStep: ({ learningRate }, inputs) => training(inputs, learningRate, image, cnn),
   pgd({ epsilon, stepSize, steps }, inputs) {
     const x0 = image(inputs[0]);
@@ -125,7 +145,11 @@ const makers = {
         const previous = x;
         x = tf.tidy(() => {
           const moved = tf.add(previous, tf.mul(tf.sign(gradient(previous)), stepSize));
-          return tf.clipByValue(tf.minimum(tf.maximum(moved, tf.sub(x0, epsilon)), tf.add(x0, epsilon)), 0, 1);
+          return tf.clipByValue(
+            tf.minimum(tf.maximum(moved, tf.sub(x0, epsilon)), tf.add(x0, epsilon)),
+            0,
+            1,
+          );
         });
         previous.dispose();
       }

@@ -3,8 +3,9 @@ import type { Shape } from "../gpu/kernel.js";
 import type { Tensor } from "../tensor.js";
 import type { ActivationOptions } from "./activation_names.js";
 import { type ConvWindowOptions, checkBias, convGeometry } from "./conv_geometry.js";
-import { convolve, imageShape } from "./conv_kernels.js";
-import { biasGrad, weightGrad } from "./conv_weight_grad.js";
+import { convolve, weightGrad } from "./conv_forms.js";
+import { imageShape } from "./conv_kernels.js";
+import { biasGrad } from "./conv_weight_grad.js";
 import { checkOut, checkRank, checkTensors } from "./window.js";
 
 export type { ConvWindowOptions } from "./conv_geometry.js";

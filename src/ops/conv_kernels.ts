@@ -192,8 +192,8 @@ export interface Epilogue extends ActivationOptions {
   readonly bias?: Tensor;
 }
 
-/** One dispatch in either direction. @throws ValueError for an unknown activation */
-export function convolve(
+/** One dispatch in either direction, for any geometry. @throws ValueError for an unknown activation */
+export function convolveDirectly(
   op: string,
   direction: Direction,
   source: Tensor,

@@ -3,8 +3,8 @@ import type { Shape } from "../gpu/kernel.js";
 import type { Tensor } from "../tensor.js";
 import type { Conv2dOptions, Conv2dWeightGradOptions } from "./conv.js";
 import { type ConvWindowOptions, checkBias, convGeometry } from "./conv_geometry.js";
-import { convolve, imageShape } from "./conv_kernels.js";
-import { weightGrad } from "./conv_weight_grad.js";
+import { convolve, weightGrad } from "./conv_forms.js";
+import { imageShape } from "./conv_kernels.js";
 import { checkOut, checkTensors, type Pair } from "./window.js";
 
 interface OutputPadding {

@@ -141,6 +141,12 @@ const padKernel = defineKernel<PadCall>({
   grid: ({ y }, limits) => gridFor(sizeOf(y), 64, limits),
 });
 
+/** Matrices of another size: cut off, or filled up with zeros. @param target [..., rows, columns] */
+export function resizeMatrices(x: Tensor, target: Shape, out?: Tensor): Tensor {
+  const [rows, columns] = x.shape.slice(-2);
+  return padKernel.run({ x }, { rows, columns, target }, { out: { y: out } }).y;
+}
+
 const up = (size: number): number => Math.ceil(size / 4) * 4;
 
 /** Records a product with the given plan. Kernels that load vec4 get rows that are multiples of 4. */

@@ -49,7 +49,8 @@ export function adapterTraits(gpu: Gpu): AdapterTraits {
     const info = gpu.device.adapterInfo as GPUAdapterInfo | undefined;
     const lanes = gpu.device.features.has("subgroups") ? (info?.subgroupMinSize ?? 0) : 0;
     const software = gpu.info.kind === "software" || (info !== undefined && adapterKind(info) === "software");
-    traits.set(gpu, (known = { software, lanes }));
+    known = { software, lanes };
+    traits.set(gpu, known);
   }
   return known;
 }

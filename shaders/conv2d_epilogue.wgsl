@@ -1,0 +1,39 @@
+// The end of a convolution that was computed as a matrix product: bias and activation, and positions that were
+// added to fill a vec4 are cut off.
+//   y[n][c][p] = activate(x[n][c][p] + bias[c])
+// x: [images · channels, positions]; bias: [channels]; y: [images · channels, plane], plane ≤ positions.
+
+// @constants
+const WORKGROUP_SIZE: u32 = 64u;
+const HAS_BIAS: bool = false;
+const ACTIVATION: u32 = 0u;
+// @end
+
+struct Params {
+  channels: u32,
+  positions: u32,
+  plane: u32,
+  count: u32,
+  slope: f32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> bias: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<uniform> params: Params;
+
+fn activate(v: f32) -> f32 {
+  if (ACTIVATION == 1u) { return max(v, 0.0); }
+  if (ACTIVATION == 2u) { return select(params.slope * v, v, v > 0.0); }
+  return v;
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let index = id.x + id.y * groups.x * WORKGROUP_SIZE;
+  if (index >= params.count) { return; }
+  let row = index / params.plane;
+  var v = x[row * params.positions + index % params.plane];
+  if (HAS_BIAS) { v += bias[row % params.channels]; }
+  y[index] = activate(v);
+}
