@@ -70,24 +70,39 @@ fn bend(v: vec4f) -> vec4f {
   return select(negative, v, v > vec4f(0.0));
 }
 
-// Positions count through the columns, rows and images of a phase.
+// Positions of a phase, counted through its columns, rows and images.
 struct Position {
   x: u32,
   y: u32,
   image: u32,
 }
 
-fn position_of(index: u32, columns: u32, rows: u32) -> Position {
-  return Position(index % columns, index / columns % rows, index / (columns * rows));
+struct Phase {
+  x: u32,
+  y: u32,
+  columns: u32,
+  rows: u32,
 }
 
-fn after(position: Position, columns: u32, rows: u32) -> Position {
-  let next_row = position.x + 1u == columns;
-  let next_image = next_row && position.y + 1u == rows;
+fn position_of(index: u32, phase: Phase) -> Position {
+  return Position(index % phase.columns, index / phase.columns % phase.rows, index / (phase.columns * phase.rows));
+}
+
+// The next position; past the last one the last one again.
+fn after(position: Position, phase: Phase) -> Position {
+  let next_row = position.x + 1u == phase.columns;
+  let next_image = next_row && position.y + 1u == phase.rows;
+  let last = next_image && position.image + 1u == params.images;
   return Position(
-    select(position.x + 1u, 0u, next_row),
-    select(position.y + u32(next_row), 0u, next_image),
-    position.image + u32(next_image));
+    select(select(position.x + 1u, 0u, next_row), position.x, last),
+    select(select(position.y + u32(next_row), 0u, next_image), position.y, last),
+    position.image + u32(next_image && !last));
+}
+
+fn result_at(position: Position, phase: Phase, channel: u32) -> u32 {
+  let row = phase.y + position.y * params.phases_y;
+  let column = phase.x + position.x * params.phases_x;
+  return ((position.image * params.groups * params.outputs + channel) * params.rows + row) * params.columns + column;
 }
 
 struct Taps {
@@ -103,6 +118,20 @@ fn taps_of(phase: u32, phases: u32, offset: i32, kernel: u32, dilation: u32, ski
   while (first < skip && (place - i32(first * dilation)) % i32(phases) != 0) { first++; }
   if (first >= min(skip, kernel)) { return Taps(0u, 0u, 0); }
   return Taps(first, (kernel - first + skip - 1u) / skip, (place - i32(first * dilation)) / i32(phases));
+}
+
+// tanh, accurate near 0 as WGSL's own is not: an odd polynomial below 0.65, else 1 - 2 / (e^2|v| + 1).
+fn hyperbolic_tangent(v: f32) -> f32 {
+  let size = min(abs(v), 15.0);
+  let z = size * size;
+  var p = fma(z, -0.005515161902, 0.02046941780);
+  p = fma(p, z, -0.05368802324);
+  p = fma(p, z, 0.1333083063);
+  p = fma(p, z, -0.3333325983);
+  let near = fma(size * z, p, size);
+  let far = 1.0 - 2.0 / (exp(2.0 * size) + 1.0);
+  let result = select(far, near, size < 0.65);
+  return select(result, -result, v < 0.0);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -121,28 +150,33 @@ fn main(
   rest /= params.phases_y;
   let channel_group = rest % params.groups;
   let first_p = (rest / params.groups * WORKGROUP_SIZE + local.x) * TILE_P;
-  let phase_rows = (params.rows + params.phases_y - 1u) / params.phases_y;
-  let phase_columns = (params.columns + params.phases_x - 1u) / params.phases_x;
-  if (first_p >= params.images * phase_rows * phase_columns) { return; }
+  if (phase_y >= params.rows || phase_x >= params.columns) { return; }
+  let phase = Phase(
+    phase_x,
+    phase_y,
+    (params.columns - phase_x + params.phases_x - 1u) / params.phases_x,
+    (params.rows - phase_y + params.phases_y - 1u) / params.phases_y);
+  let positions = params.images * phase.rows * phase.columns;
+  if (first_p >= positions) { return; }
 
   let plane = params.height * params.width;
-  // Where each position of the tile stands in x before any tap: its row and column, and its image.
+  // Where each position of the tile stands in x before any tap: its row and column, and its image. A tile
+  // that is cut off repeats its last position and channel: it computes and stores them several times, which
+  // costs less than a branch a store would.
   // @scalars
   var at_y: array<i32, TILE_P>;
   // @scalars
   var at_x: array<i32, TILE_P>;
   // @scalars
   var image_at: array<u32, TILE_P>;
-  var position = position_of(first_p, phase_columns, phase_rows);
+  var position = position_of(first_p, phase);
   // @unroll
   for (var p = 0u; p < TILE_P; p++) {
-    // Positions past the last image get a row that no tap leads into x.
-    at_y[p] = select(-0x40000000, i32(position.y * params.step_y), position.image < params.images);
+    at_y[p] = i32(position.y * params.step_y);
     at_x[p] = i32(position.x * params.step_x);
     image_at[p] = (position.image * params.groups + channel_group) * params.inputs * plane;
-    position = after(position, phase_columns, phase_rows);
+    position = after(position, phase);
   }
-  // Past the last channel the last one repeats.
   // @scalars
   var w_at: array<u32, TILE_O>;
   let taps_a_group = params.kernel_height * params.kernel_width * params.inputs * params.outputs;
@@ -201,53 +235,41 @@ fn main(
     }
   }
 
+  let y_plane = params.rows * params.columns;
   // @scalars
   var y_at: array<u32, TILE_P>;
-  // @scalars
-  var stored: array<bool, TILE_P>;
-  let y_plane = params.rows * params.columns;
-  position = position_of(first_p, phase_columns, phase_rows);
+  position = position_of(first_p, phase);
   // @unroll
   for (var p = 0u; p < TILE_P; p++) {
-    let row = phase_y + position.y * params.phases_y;
-    let column = phase_x + position.x * params.phases_x;
-    stored[p] = position.image < params.images && row < params.rows && column < params.columns;
-    let image_plane = (position.image * params.groups + channel_group) * params.outputs;
-    y_at[p] = (image_plane + first_o) * y_plane + row * params.columns + column;
-    position = after(position, phase_columns, phase_rows);
+    y_at[p] = result_at(position, phase, channel_group * params.outputs);
+    position = after(position, phase);
   }
   // @unroll
   for (var o = 0u; o < TILE_O; o++) {
-    if (first_o + o < params.outputs) {
-      let channel_at = o * y_plane;
-      var offset = 0.0;
-      if (params.has_bias != 0u) { offset = bias[channel_group * params.outputs + first_o + o]; }
-      // @unroll
-      for (var b = 0u; b < BLOCKS_P; b++) {
-        let v = bend(sum[o][b] + offset);
-        if (stored[4u * b]) { y[y_at[4u * b] + channel_at] = v.x; }
-        if (stored[4u * b + 1u]) { y[y_at[4u * b + 1u] + channel_at] = v.y; }
-        if (stored[4u * b + 2u]) { y[y_at[4u * b + 2u] + channel_at] = v.z; }
-        if (stored[4u * b + 3u]) { y[y_at[4u * b + 3u] + channel_at] = v.w; }
-      }
+    let channel = min(first_o + o, params.outputs - 1u);
+    let channel_at = channel * y_plane;
+    var offset = 0.0;
+    if (params.has_bias != 0u) { offset = bias[channel_group * params.outputs + channel]; }
+    // @unroll
+    for (var b = 0u; b < BLOCKS_P; b++) {
+      let v = bend(sum[o][b] + offset);
+      y[y_at[4u * b] + channel_at] = v.x;
+      y[y_at[4u * b + 1u] + channel_at] = v.y;
+      y[y_at[4u * b + 2u] + channel_at] = v.z;
+      y[y_at[4u * b + 3u] + channel_at] = v.w;
     }
   }
 
   // Long text, so not in every one of the stores above, but a loop over what they stored.
   if (params.activation == 0u) { return; }
-  position = position_of(first_p, phase_columns, phase_rows);
-  for (var p = 0u; p < TILE_P; p++) {
-    let row = phase_y + position.y * params.phases_y;
-    let column = phase_x + position.x * params.phases_x;
-    if (position.image < params.images && row < params.rows && column < params.columns) {
-      let image_plane = (position.image * params.groups + channel_group) * params.outputs;
-      for (var o = first_o; o < min(first_o + TILE_O, params.outputs); o++) {
-        let at = (image_plane + o) * y_plane + row * params.columns + column;
-        let v = y[at];
-        let sigmoid = 1.0 / (1.0 + exp(-max(v, -80.0)));
-        y[at] = select(sigmoid, tanh(clamp(v, -15.0, 15.0)), params.activation == 3u);
-      }
+  position = position_of(first_p, phase);
+  for (var p = 0u; p < min(TILE_P, positions - first_p); p++) {
+    for (var o = first_o; o < min(first_o + TILE_O, params.outputs); o++) {
+      let at = result_at(position, phase, channel_group * params.outputs + o);
+      let v = y[at];
+      let sigmoid = 1.0 / (1.0 + exp(-max(v, -80.0)));
+      y[at] = select(sigmoid, hyperbolic_tangent(v), params.activation == 3u);
     }
-    position = after(position, phase_columns, phase_rows);
+    position = after(position, phase);
   }
 }

@@ -59,7 +59,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let plane = params.height * params.width;
   let dy_plane = params.rows * params.columns;
   // For each weight of the tile: where its channel begins in an image of x, by how much its tap is shifted,
-  // and for which columns of dy it stands inside of x. Past the last weight and channel the last ones repeat.
+  // and for which columns of dy it stands inside of x. A tile that is cut off repeats the last weight and
+  // channel: it computes and stores them several times, which costs less than a branch a store would.
   // @scalars
   var channel_at: array<u32, TILE_K>;
   // @scalars
@@ -138,18 +139,18 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
   }
 
+  let last = weights - 1u;
   // @unroll
   for (var o = 0u; o < TILE_O; o++) {
-    if (first_o + o < params.outputs) {
-      let part_at = ((chunk * params.groups + channel_group) * params.outputs + first_o + o) * weights;
-      // @unroll
-      for (var b = 0u; b < BLOCKS_K; b++) {
-        let k = first_k + 4u * b;
-        if (k < weights) { parts[part_at + k] = sum[o][b].x; }
-        if (k + 1u < weights) { parts[part_at + k + 1u] = sum[o][b].y; }
-        if (k + 2u < weights) { parts[part_at + k + 2u] = sum[o][b].z; }
-        if (k + 3u < weights) { parts[part_at + k + 3u] = sum[o][b].w; }
-      }
+    let channel = min(first_o + o, params.outputs - 1u);
+    let part_at = ((chunk * params.groups + channel_group) * params.outputs + channel) * weights;
+    // @unroll
+    for (var b = 0u; b < BLOCKS_K; b++) {
+      let k = first_k + 4u * b;
+      parts[part_at + min(k, last)] = sum[o][b].x;
+      parts[part_at + min(k + 1u, last)] = sum[o][b].y;
+      parts[part_at + min(k + 2u, last)] = sum[o][b].z;
+      parts[part_at + min(k + 3u, last)] = sum[o][b].w;
     }
   }
 }
