@@ -2,7 +2,7 @@
 // registers and gathers what they need, no barrier. One kernel for both directions:
 //   forward         y[n, o, Y, X] = activate(bias[o] + Σ_c Σ_i Σ_j w[o, c, i, j] · x[n, c, row, column])
 //                   row = Y · stride + i · dilation - padding
-//   input gradient  (and transposed convolution) the same with the x that the forward pass would lead from Y to:
+//   input gradient  (and transposed convolution) the same with the x that the forward pass leads from Y to:
 //                   row = (Y + padding - i · dilation) / stride, where that is whole
 // (columns alike; outside of x there are zeros). x: [images, groups · inputs, height, width], y: [images,
 // groups · outputs, rows, columns], bias: [groups · outputs]; w has inputs · outputs · kernel_height ·
@@ -85,7 +85,8 @@ struct Phase {
 }
 
 fn position_of(index: u32, phase: Phase) -> Position {
-  return Position(index % phase.columns, index / phase.columns % phase.rows, index / (phase.columns * phase.rows));
+  let row = index / phase.columns;
+  return Position(index % phase.columns, row % phase.rows, row / phase.rows);
 }
 
 // The next position; past the last one the last one again.
@@ -102,7 +103,8 @@ fn after(position: Position, phase: Phase) -> Position {
 fn result_at(position: Position, phase: Phase, channel: u32) -> u32 {
   let row = phase.y + position.y * params.phases_y;
   let column = phase.x + position.x * params.phases_x;
-  return ((position.image * params.groups * params.outputs + channel) * params.rows + row) * params.columns + column;
+  let plane = position.image * params.groups * params.outputs + channel;
+  return (plane * params.rows + row) * params.columns + column;
 }
 
 struct Taps {
