@@ -3,7 +3,7 @@
 //   direction = (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + tiny)
 // with g divided by the largest size in the sample, so that neither g^2 nor tiny hides a small gradient.
 // gradient, m, v, direction: [n, size]; flags[row] |= 1 if an entry of the gradient is not finite (it counts as 0), 2
-// if all are 0 (or subnormal). One workgroup a sample.
+// if all are 0 (or subnormal) in a sample without flag 4, that of success. One workgroup a sample.
 
 // @constants
 const WORKGROUP_SIZE: u32 = 64u;
@@ -27,6 +27,7 @@ struct Params {
 
 const NON_FINITE = 1u;
 const ZERO = 2u;
+const SUCCESS = 4u;
 const TINY = 1e-8;
 
 var<workgroup> partial: array<f32, WORKGROUP_SIZE>;
@@ -68,5 +69,8 @@ fn main(
     v[at] = square;
     direction[at] = mean * params.correction1 / (sqrt(square * params.correction2) + TINY);
   }
-  if (lane == 0u) { flags[row] |= atomicLoad(&seen) | select(ZERO, 0u, most > 0.0); }
+  if (lane == 0u) {
+    let blind = most == 0.0 && (flags[row] & SUCCESS) == 0u;
+    flags[row] |= atomicLoad(&seen) | select(0u, ZERO, blind);
+  }
 }

@@ -2,7 +2,7 @@
 // CVPR 2018).
 //   moment = decay moment + g / |g|_1
 // gradient, moment: [n, size]; flags[row] |= 1 if an entry of the gradient is not finite (it counts as 0), 2 if all are
-// 0 (or subnormal). One workgroup a sample.
+// 0 (or subnormal) in a sample without flag 4, that of success. One workgroup a sample.
 
 // @constants
 const WORKGROUP_SIZE: u32 = 64u;
@@ -21,6 +21,7 @@ struct Params {
 
 const NON_FINITE = 1u;
 const ZERO = 2u;
+const SUCCESS = 4u;
 
 var<workgroup> largest: array<f32, WORKGROUP_SIZE>;
 var<workgroup> partial: array<f32, WORKGROUP_SIZE>;
@@ -63,7 +64,10 @@ fn main(
   for (var i = lane; i < params.size; i += WORKGROUP_SIZE) {
     moment[first + i] = params.decay * moment[first + i] + ratio(first + i, unit) / norm;
   }
-  if (lane == 0u) { flags[row] |= atomicLoad(&seen) | select(ZERO, 0u, most > 0.0); }
+  if (lane == 0u) {
+    let blind = most == 0.0 && (flags[row] & SUCCESS) == 0u;
+    flags[row] |= atomicLoad(&seen) | select(0u, ZERO, blind);
+  }
 }
 
 fn ratio(at: u32, unit: f32) -> f32 {

@@ -7,8 +7,8 @@
 //   l2    v min(1, epsilon / |v|_2), then the box, which only shortens it
 // direction: of steepest ascent, linf sign(g), l2 g / |g|_2; without STEEPEST g itself. Entries of g that are not finite
 // count as 0. For l1 see pgd_step_l1.wgsl.
-// flags[row] |= 1 if an entry of the gradient is not finite, 2 if all of them are 0 (or subnormal). With EARLY_STOP
-// samples with flag 4 stay where they are.
+// flags[row] |= 1 if an entry of the gradient is not finite, 2 if all of them are 0 (or subnormal) in a sample without
+// flag 4, that of success. With EARLY_STOP samples with flag 4 stay where they are.
 // x, gradient, delta, previous, next, images: [n, size]; budget: [n, 2], epsilon and eta; flags: [n].
 // One workgroup a sample. Non-finite and zero are told by the bits: WGSL lets implementations assume no NaN.
 
@@ -44,7 +44,7 @@ const INSIDE = 1.0 - 0x1p-20;
 
 const NON_FINITE = 1u;
 const ZERO = 2u;
-const STOPPED = 4u;
+const SUCCESS = 4u;
 const NOT_ZERO = 0x100u;
 
 var<workgroup> partial: array<f32, WORKGROUP_SIZE>;
@@ -154,7 +154,7 @@ fn main(
   epsilon = budget[2u * row];
   eta = budget[2u * row + 1u];
   let known = flags[row];
-  let stopped = EARLY_STOP && (known & STOPPED) != 0u;
+  let stopped = EARLY_STOP && (known & SUCCESS) != 0u;
 
   measure_slopes();
   if (EXTRAPOLATE) { first_factor = find_factor(false); }
@@ -173,6 +173,7 @@ fn main(
   workgroupBarrier();
   if (lane == 0u && !stopped) {
     let all = atomicLoad(&seen);
-    flags[row] = known | (all & NON_FINITE) | select(ZERO, 0u, (all & NOT_ZERO) != 0u);
+    let blind = (all & NOT_ZERO) == 0u && (known & SUCCESS) == 0u;
+    flags[row] = known | (all & NON_FINITE) | select(0u, ZERO, blind);
   }
 }

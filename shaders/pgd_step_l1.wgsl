@@ -4,8 +4,8 @@
 // 2019), 0 elsewhere; without STEEPEST g itself. Entries of g that are not finite count as 0.
 // The nearest point with |z|_1 <= epsilon and 0 <= x + z <= 1 is z_i = v_i shrunk toward 0 by one threshold for all i and
 // clamped to the box. This threshold and that of the largest slopes are found by bisection.
-// flags[row] |= 1 if an entry of the gradient is not finite, 2 if all of them are 0 (or subnormal). With EARLY_STOP
-// samples with flag 4 stay where they are.
+// flags[row] |= 1 if an entry of the gradient is not finite, 2 if all of them are 0 (or subnormal) in a sample without
+// flag 4, that of success. With EARLY_STOP samples with flag 4 stay where they are.
 // x, gradient, delta, next, images: [n, size]; budget: [n, 2], epsilon and eta; flags: [n]. One workgroup a sample;
 // each lane keeps the values of its elements in `next` and `images` on the way.
 
@@ -37,7 +37,7 @@ const INSIDE = 1.0 - 0x1p-20;
 
 const NON_FINITE = 1u;
 const ZERO = 2u;
-const STOPPED = 4u;
+const SUCCESS = 4u;
 const NOT_ZERO = 0x100u;
 
 var<workgroup> partial: array<f32, WORKGROUP_SIZE>;
@@ -83,7 +83,7 @@ fn main(
   let epsilon = budget[2u * row];
   let eta = budget[2u * row + 1u];
   let known = flags[row];
-  let stopped = EARLY_STOP && (known & STOPPED) != 0u;
+  let stopped = EARLY_STOP && (known & SUCCESS) != 0u;
 
   // `next` takes the slopes, 0 where they are not finite, subnormal, or the box keeps delta from following them.
   var found = 0u;
@@ -159,6 +159,7 @@ fn main(
   }
   if (lane == 0u && !stopped) {
     let all = atomicLoad(&seen);
-    flags[row] = known | (all & NON_FINITE) | select(ZERO, 0u, (all & NOT_ZERO) != 0u);
+    let blind = (all & NOT_ZERO) == 0u && (known & SUCCESS) == 0u;
+    flags[row] = known | (all & NON_FINITE) | select(0u, ZERO, blind);
   }
 }

@@ -47,7 +47,7 @@ export interface Outcome {
 export const FLAGS = {
   /** A loss, or an entry of a gradient, was NaN or infinite. */
   nonFinite: 1,
-  /** A gradient was 0 in all entries: the attack could not see where to go. */
+  /** A gradient was 0 in all entries before there was a success: the attack could not see where to go. */
   zeroGradient: 2,
   /** The attack had its way. */
   success: 4,

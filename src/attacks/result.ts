@@ -49,7 +49,7 @@ export interface AttackCounts {
   readonly robust: number;
   /** A loss or a gradient was NaN or infinite. */
   readonly nonFinite: number;
-  /** A gradient was 0 in every entry: saturated or masked; try `dlrLoss` or `square`. */
+  /** A gradient was 0 in every entry before there was a success: saturated or masked; try `dlrLoss` or `square`. */
   readonly zeroGradient: number;
 }
 

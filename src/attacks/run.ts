@@ -73,8 +73,12 @@ export async function attack(
   how: Attack | readonly Attack[],
   options: RunOptions = {},
 ): Promise<AttackResult> {
-  const [first] = [how].flat();
-  return (await attackAtEach(model, x, how, [first?.epsilon ?? 0], options))[0];
+  const epsilons = new Set([how].flat().map(({ epsilon }) => epsilon));
+  if (epsilons.size > 1) {
+    const list = [...epsilons].join(", ");
+    throw new ValueError(`attack: the attacks of a chain have epsilon ${list}, and one for all is taken`);
+  }
+  return (await attackAtEach(model, x, how, [...epsilons], options))[0];
 }
 
 /**
@@ -95,6 +99,7 @@ export async function attackAtEach(
   checkCount("attack", "batch", batch, 1);
   checkCount("attack", "firstSample", firstSample, 0);
   for (const epsilon of epsilons) checkAtLeast("attack", "epsilon", epsilon, 0);
+  checkChain(stages);
   const judge = judgeOf(stages, options.judge);
   const { count } = sampleSizes("attack", x.shape);
   if (count === 0) throw new ShapeError(`attack: x has shape [${x.shape}], and at least one sample is taken`);
@@ -197,10 +202,19 @@ function lookAt(loss: AttackLoss): Attack {
   return { name: "clean", norm: "linf", epsilon: 0, loss, restarts: 1, earlyStop: false, seed: 0, record };
 }
 
-/** By what the results of all stages are compared. */
-function judgeOf(stages: readonly Attack[], given?: AttackLoss): AttackLoss {
+/** @throws ValueError for an empty chain or one of several norms */
+function checkChain(stages: readonly Attack[]): void {
   if (stages.length === 0)
     throw new ValueError("attack: the list of attacks is empty, and at least one is taken");
+  const norms = new Set(stages.map(({ norm }) => norm));
+  if (norms.size > 1) {
+    const list = [...norms].join(", ");
+    throw new ValueError(`attack: the attacks of a chain have norms ${list}, and one for all is taken`);
+  }
+}
+
+/** By what the results of all stages are compared. */
+function judgeOf(stages: readonly Attack[], given?: AttackLoss): AttackLoss {
   if (given) return given;
   const [{ loss }] = stages;
   if (stages.every((stage) => stage.loss === loss && stage.target !== "eachInTurn")) return loss;

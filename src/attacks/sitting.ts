@@ -185,8 +185,8 @@ export class Sitting {
   }
 
   private rowsOf(size: number): Rows {
-    let words = this.rows.get(size);
-    if (!words) this.rows.set(size, (words = new Rows(this.gpu, size)));
+    const words = this.rows.get(size) ?? new Rows(this.gpu, size);
+    this.rows.set(size, words);
     return words;
   }
 
