@@ -1,13 +1,26 @@
-import { type Gpu, mul, softmaxCrossEntropy, tensor, ValueError } from "handgrad";
+import { type Gpu, tensor, ValueError } from "handgrad";
 import { Dataset } from "handgrad/data";
-import { activation, buildModel, dense, type Sequential } from "handgrad/layers";
+import {
+  activation,
+  avgPool2d,
+  batchNorm,
+  buildModel,
+  conv2d,
+  dense,
+  flatten,
+  maxPool2d,
+  residual,
+  type Sequential,
+} from "handgrad/layers";
 import {
   attention,
   compareGradients,
-  localGradients,
   measurePayments,
+  pay,
+  powerRule,
+  type Rule,
   ruleNamed,
-  ruleNames,
+  shareRule,
   trainClassifier,
   verifyLocalSignal,
 } from "handgrad/neurons";
@@ -17,9 +30,12 @@ import { assertClose, assertExact } from "./helpers/compare.js";
 import { assertRejects } from "./helpers/errors.js";
 import { goldenCases } from "./helpers/golden.js";
 import { sharedGpu } from "./helpers/gpu.js";
+import { type Bench, learnerOf, makeBench, paymentsOf, runForward } from "./helpers/neurons.js";
 import { seededRandom } from "./helpers/shapes.js";
-import { type Array64, array64 } from "./reference/array64.js";
+import { type Array64, array64, dot, map } from "./reference/array64.js";
+import { zip } from "./reference/elementwise.js";
 import { matmul as referenceMatmul } from "./reference/matmul.js";
+import { agentOf, attention64, learn64, type Payer64, shares64 } from "./reference/neurons.js";
 
 const neurons = suite("neurons");
 
@@ -41,42 +57,118 @@ function goldenModel(gpu: Gpu, name: "relu" | "tanh", inputs: Record<string, Arr
   return model;
 }
 
+/** The golden case's network with its batch. */
+function goldenBench(gpu: Gpu, name: "relu" | "tanh", inputs: Record<string, Array64>): Bench {
+  const model = goldenModel(gpu, name, inputs);
+  return { gpu, records: [], state: {}, model, x: inputs.x, labels: inputs.labels };
+}
+
 for (const { name, params, inputs, outputs } of goldenCases("neurons")) {
-  for (const rule of ruleNames) {
-    neurons(`${name}: the ${rule} rule gives PyTorch's gradients`, async () => {
-      const gpu = await sharedGpu();
-      const model = goldenModel(gpu, params.activation as "relu" | "tanh", inputs);
-      const { y, saved } = model.forward(toTensor(gpu, inputs.x));
-      const { dlogits } = softmaxCrossEntropy(y, tensor(gpu, Uint32Array.from(inputs.labels.data)));
-      const grads = localGradients(model, dlogits, saved, ruleNamed(rule));
+  neurons(`${name}: rules equal to backpropagation give PyTorch's gradients`, async () => {
+    const gpu = await sharedGpu();
+    const bench = goldenBench(gpu, params.activation, inputs);
+    for (const rule of ["attention", "measured", "backpropagation"]) {
+      const paid = await paymentsOf(bench, ruleNamed(rule));
       // The golden file holds the ascent direction, handgrad carries costs.
       for (const [index, layer] of [0, 2, 4].entries()) {
         for (const [part, key] of [
           ["weight", `dW${index}`],
           ["bias", `db${index}`],
         ] as [string, keyof typeof outputs][]) {
-          const cost = mul(grads[`${layer}.${part}`], -1);
-          assertClose(await cost.data(), outputs[key], { what: key });
+          assertClose(negative(paid[`${layer}.${part}`]), outputs[key], { what: `${rule}: ${key}` });
         }
       }
-      model.dispose();
-    });
-  }
+    }
+    bench.model.dispose();
+  });
 
-  neurons(`${name}: attention and payments`, async () => {
+  neurons(`${name}: attention and payments of the forms that PyTorch gave`, async () => {
     const gpu = await sharedGpu();
     const weights = [toTensor(gpu, inputs.W1), toTensor(gpu, inputs.W2)];
     assertClose(await attention(weights[0]).data(), outputs.attention1, { what: "attention of layer 1" });
     assertClose(await attention(weights[1]).data(), outputs.attention2, { what: "attention of layer 2" });
-    const model = goldenModel(gpu, params.activation as "relu" | "tanh", inputs);
-    const { y, saved } = model.forward(toTensor(gpu, inputs.x));
-    const { dlogits } = softmaxCrossEntropy(y, tensor(gpu, Uint32Array.from(inputs.labels.data)));
-    for (const rule of ["attention", "measured"]) {
-      const inner = saved.inner![4];
-      const paid = mul(ruleNamed(rule).payments(model.layers[4], dlogits, inner), -1);
-      assertClose(await paid.data(), outputs.payment2, { what: `payments by the ${rule} rule` });
+    const bench = goldenBench(gpu, params.activation, inputs);
+    const forms: [Rule, keyof typeof outputs][] = [
+      [ruleNamed("attention"), "payment2"],
+      [powerRule(1, { unit: false }), "paymentP1_2"],
+      [powerRule(1.5, { unit: false }), "paymentP1.5_2"],
+      [powerRule(3, { unit: false }), "paymentP3_2"],
+      [shareRule({ unit: false }), "paymentShare_2"],
+    ];
+    for (const [rule, key] of forms) {
+      const learner = learnerOf(bench, rule);
+      const account = { site: learner.sites[2], state: learner.states["4"] };
+      const paid = runForward(bench, ({ error }) => pay(error, rule.feedback!(account)));
+      assertClose(negative(array64(paid.shape, await paid.data())), outputs[key], { what: key });
+      learner.dispose();
     }
-    model.dispose();
+    bench.model.dispose();
+  });
+}
+
+/** A convolution net with all that payments pass on their way. */
+const convRecords = (name: "relu" | "tanh") => [
+  conv2d(2, 5, 3, { padding: 1, stride: [1, 2] }),
+  batchNorm(5),
+  activation(name),
+  maxPool2d(2),
+  residual([conv2d(5, 6, 3, { padding: 1 }), activation(name), conv2d(6, 5, 1)]),
+  activation(name),
+  residual([conv2d(5, 4, 3, { padding: 1 })], [conv2d(5, 4, 1)]),
+  avgPool2d(2),
+  flatten(),
+  dense(16, 12),
+  activation(name),
+  dense(12, 3),
+];
+
+/** What F(W) is, by formula; with a unit it is as large as W. */
+function unitOf(f: Array64, w: Array64): Array64 {
+  const scale = Math.sqrt(dot(w, w) / dot(f, f));
+  return map(f, (value) => scale * value);
+}
+
+const power = (p: number) => (w: Array64) => map(w, (v) => Math.sign(v) * Math.abs(v) ** (p - 1));
+const utility = (aversion: number, agents: (w: Array64) => number) => (w: Array64) => {
+  const held = attention64(w, agents(w));
+  return map(w, (v, at) => v * (held[agentOf(at, w.shape, held.length)] + 1e-6) ** -aversion);
+};
+/** The dense layer behind the flattening reads 4 channels of 4 positions. */
+const agentsOf = ({ shape }: Array64) => (shape.length === 4 ? shape[1] : shape[0] === 16 ? 4 : shape[0]);
+
+const RATE = 0.1;
+const formulas: Record<string, (payer: Payer64) => Array64> = {
+  attention: ({ w }) => w,
+  "power-1": ({ w }) => unitOf(power(1)(w), w),
+  "power-1.5": ({ w }) => unitOf(power(1.5)(w), w),
+  "power-3": ({ w }) => unitOf(power(3)(w), w),
+  "power-4": ({ w }) => unitOf(power(4)(w), w),
+  growth: ({ w, grad }) => zip(w, grad, (v, g) => v - RATE * g),
+  "lookahead-10": ({ w, grad }) => zip(w, grad, (v, g) => v - 10 * RATE * g),
+  slow: ({ w }) => w,
+  share: ({ w }) => unitOf(shares64(w), w),
+  ln: ({ w }) => unitOf(utility(1, agentsOf)(w), w),
+  "utility-0.5": ({ w }) => unitOf(utility(0.5, agentsOf)(w), w),
+};
+
+for (const name of ["relu", "tanh"] as const) {
+  neurons(`${name}, a convolution net: each rule pays by its formula, in float64`, async () => {
+    const gpu = await sharedGpu();
+    const bench = await makeBench(gpu, convRecords(name), { inputShape: [3, 2, 8, 16], classes: 3 });
+    for (const rule in formulas) {
+      const paid = await paymentsOf(bench, ruleNamed(rule), { learningRate: RATE });
+      const { grads } = learn64(bench.records, bench.state, bench.x, bench.labels, (payer) =>
+        payer.through(formulas[rule](payer)),
+      );
+      assert.equal(Object.keys(paid).sort(), Object.keys(grads).sort());
+      for (const key in grads) {
+        // Batch norm takes out the bias before it: nobody is paid for it.
+        const absolute = key === "0.bias" ? grads["1.bias"] : undefined;
+        const tolerance = key === "0.bias" ? 1e-3 : 1e-5;
+        assertClose(paid[key], grads[key], { what: `${rule}, ${key}`, absolute, tolerance });
+      }
+    }
+    bench.model.dispose();
   });
 }
 
@@ -101,6 +193,7 @@ neurons("measured payments: random shapes, dead receivers and neurons without we
   assertExact(await silent.data(), [0], "nobody asks");
 });
 
+const negative = (x: Array64): Array64 => map(x, (value) => -value);
 const abs = ({ shape, data }: Array64): Array64 => array64(shape, data.map(Math.abs));
 
 /** Two classes of noisy 4 × 4 pictures, told apart by which half is bright. */

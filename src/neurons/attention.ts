@@ -2,48 +2,48 @@
  * Attention: what a neuron wants. After the idea of arXiv 2310.09952, whose own definition is not known to us; ours is
  * half the sum of squares of a neuron's outgoing weights, A_i = ½ Σ_j w_ij².
  */
-import wgsl from "../../shaders/attention_difference.wgsl";
 import { ShapeError } from "../gpu/errors.js";
-import { defineKernel, gridFor, sizeOf } from "../gpu/kernel.js";
-import { norm } from "../ops/reduce.js";
 import { mul, square } from "../ops/elementwise.js";
+import { norm, sum } from "../ops/reduce.js";
 import type { Tensor } from "../tensor.js";
+import type { Site } from "./sites.js";
 
 /**
  * The attention that each neuron of a layer holds.
- * @param weights [units, receivers], the dense weights that lead to the next layer
- * @returns [units], A_i = ½ Σ_j w_ij²
+ * @param weights [units, receivers], the dense weights that lead to the next layer, or [receivers, channels, kh, kw] of
+ *   a convolution
+ * @param options agents: how many neurons the units of a dense layer are, if several units are one (the positions of a
+ *   channel behind a flattening)
+ * @returns [agents], A_i = ½ Σ w²
+ * @throws ShapeError
  */
-export function attention(weights: Tensor): Tensor {
-  const length = norm(weights, { ord: 2, axes: [1] });
+export function attention(weights: Tensor, { agents }: { agents?: number } = {}): Tensor {
+  const [view, axes] = byAgent(weights, agents);
+  const length = norm(view, { ord: 2, axes });
   const squared = square(length, { out: length });
   return mul(squared, 0.5, { out: squared });
 }
 
-const difference = defineKernel({
-  name: "attention_difference",
-  wgsl,
-  bindings: { w: "read", g: "read", q: "write" },
-  shape: ({ w, g }) => {
-    if (w.length !== 2 || g.length !== 2 || w[1] !== g[1]) {
-      throw new ShapeError(
-        `measurePayments: weights have shape [${w}] and payoffs [${g}]; [units, receivers] and [samples, receivers] are taken`,
-      );
-    }
-    return { q: [g[0], w[0]] };
-  },
-  uniforms: ({ w, g }) => ({ samples: g[0], units: w[0], receivers: w[1] }),
-  grid: ({ q }, limits) => gridFor(sizeOf(q), 64, limits),
-  work: ({ q, w }) => 10 * sizeOf(q) * w[1],
-});
-
 /**
- * What each neuron is paid for each sample, measured by differencing attention itself (see the shader): the neuron needs
- * to see nothing but the change of its own attention. Slow and exact to float32's rounding; the rules use products.
- * @param weights [units, receivers]
- * @param payoffs [samples, receivers], the receivers' payoff gradients
- * @returns [samples, units]
+ * Sums over all that belongs to one agent.
+ * @param values the shape of the site's weights
+ * @returns [agents]
  */
-export function measurePayments(weights: Tensor, payoffs: Tensor): Tensor {
-  return difference.run({ w: weights, g: payoffs }, undefined).q;
+export function sumByAgent(values: Tensor, { agents }: Pick<Site, "agents">): Tensor {
+  const [view, axes] = byAgent(values, agents);
+  return sum(view, { axes });
+}
+
+/** Values at weights with the axes that are not agents. */
+function byAgent(values: Tensor, agents?: number): [Tensor, number[]] {
+  if (values.shape.length === 4) return [values, [0, 2, 3]];
+  const [units, receivers] = values.shape;
+  if (values.shape.length !== 2 || units % (agents ?? units) !== 0) {
+    throw new ShapeError(
+      `attention: weights have shape [${values.shape}], and [units, receivers] with ${agents ?? "any number of"} ` +
+        `agents or [receivers, channels, kh, kw] is taken`,
+    );
+  }
+  const count = agents ?? units;
+  return [count === units ? values : values.reshape([count, (units / count) * receivers]), [1]];
 }

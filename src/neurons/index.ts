@@ -1,8 +1,23 @@
 /** Neurons as self-interested agents: learning by seeking the attention of the next layer. */
-export { attention, measurePayments } from "./attention.js";
+export type { ActionPlan, Budget, LedgerOptions } from "./actions.js";
+export { attention } from "./attention.js";
+export {
+  attentionRule,
+  feedbackRule,
+  growthRule,
+  powerRule,
+  shareRule,
+  slowRule,
+  type UnitOptions,
+  utilityRule,
+} from "./attention_rules.js";
 export { type Closeness, compareGradients } from "./compare.js";
-export { localGradients } from "./learn.js";
-export { type Rule, ruleNamed, ruleNames } from "./rules.js";
+export { type Feedback, feedbackWeights, type Intake, pay, type Transform } from "./feedback.js";
+export { Learner, type LearnerOptions } from "./learner.js";
+export { measureConvPayments, measurePayments } from "./measure.js";
+export type { Account, Outcome, Payer, Rule, Setup } from "./rule.js";
+export { earnedRule, ruleNamed, ruleNames } from "./rules.js";
+export { type Site, sitesOf } from "./sites.js";
 export {
   type AccuracyPoint,
   type LossPoint,

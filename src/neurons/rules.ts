@@ -1,62 +1,88 @@
-/**
- * Learning rules. A rule says what the neurons of a layer are paid by the next one; everything else (the neuron's own
- * derivative, its update from input and signal) is the same for all.
- *
- * Signals are carried as costs, minus the payoff gradient g, so that the optimizers, which descend, apply them as they
- * are: a rule equal to backpropagation carries ∂L/∂z.
- */
+/** All rules by name. */
 import { ValueError } from "../gpu/errors.js";
-import type { Layer, Saved } from "../layers/layer.js";
-import { Dense } from "../layers/dense.js";
-import { matmul } from "../ops/matmul.js";
-import type { Tensor } from "../tensor.js";
-import { measurePayments } from "./attention.js";
+import type { LedgerOptions } from "./actions.js";
+import {
+  attentionRule,
+  foresightRule,
+  growthRule,
+  measuredRule,
+  movementRule,
+  powerRule,
+  shareRule,
+  slowRule,
+  utilityRule,
+} from "./attention_rules.js";
+import {
+  backpropagationRule,
+  directFeedbackAlignmentRule,
+  feedbackAlignmentRule,
+  signSymmetryRule,
+} from "./baselines.js";
+import { checkLedger } from "./actions.js";
+import type { Rule } from "./rule.js";
 
-export interface Rule {
-  readonly name: string;
-  /** For people. */
-  readonly title: string;
-  /**
-   * What the layer below is paid, sample by sample.
-   * @param layer the layer that pays
-   * @param signal [n, …units of the layer]
-   * @param saved what the layer's forward pass kept
-   * @returns the shape of the layer's input
-   */
-  payments(layer: Layer, signal: Tensor, saved: Saved): Tensor;
+/**
+ * First-order attention whose agents value what they earn the less, the more they have earned.
+ * @throws ValueError for numbers out of range
+ */
+export function earnedRule(name: string, title: string, ledger: LedgerOptions): Rule {
+  checkLedger(ledger);
+  return { ...attentionRule, name, title, ledger };
 }
 
-/**
- * First-order attention: ∂(growth of A_i)/∂h_i = Σ_j w_ij g_j, the payment that a neuron sees for its output when its
- * receivers' weights are about to move by η g h. One product a layer.
- */
-const attentionRule: Rule = {
-  name: "attention",
-  title: "attention-seeking neurons",
-  payments: (layer, signal, saved) =>
-    layer instanceof Dense
-      ? matmul(signal, layer.parameters.weight, { transposeB: true })
-      : layer.inputGrad(signal, saved),
-};
-
-/** The same rule with each payment measured by differencing attention: for verification. */
-const measuredRule: Rule = {
-  name: "measured",
-  title: "attention, measured by differences",
-  payments: (layer, signal, saved) =>
-    layer instanceof Dense
-      ? measurePayments(layer.parameters.weight, signal)
-      : layer.inputGrad(signal, saved),
-};
-
-/** Backpropagation: the chain rule, by the layers' own input gradients. */
-const backpropagationRule: Rule = {
-  name: "backpropagation",
-  title: "backpropagation",
-  payments: (layer, signal, saved) => layer.inputGrad(signal, saved),
-};
-
-const RULES: readonly Rule[] = [attentionRule, measuredRule, backpropagationRule];
+const RULES: readonly Rule[] = [
+  attentionRule,
+  measuredRule,
+  powerRule(1),
+  powerRule(1.5),
+  powerRule(3),
+  powerRule(4),
+  growthRule(),
+  growthRule(10),
+  slowRule(),
+  shareRule(),
+  utilityRule(1),
+  utilityRule(0.5),
+  earnedRule("earned-neuron", "earned attention, a neuron", {
+    holder: "neuron",
+    counts: "growth",
+    endowment: 1,
+    aversion: 1,
+  }),
+  earnedRule("earned-payment", "earned payments, a synapse", {
+    holder: "synapse",
+    counts: "payment",
+    endowment: 1,
+    aversion: 1,
+  }),
+  earnedRule("earned-square", "earned payments squared, a synapse", {
+    holder: "synapse",
+    counts: "square",
+    endowment: 0.01,
+    aversion: 0.6,
+  }),
+  earnedRule("earned-growth", "earned attention, a synapse", {
+    holder: "synapse",
+    counts: "growth",
+    endowment: 1,
+    aversion: 1,
+  }),
+  earnedRule("earned-fading", "earned payments, forgotten slowly", {
+    holder: "synapse",
+    counts: "payment",
+    endowment: 1,
+    aversion: 1,
+    keep: 0.999,
+  }),
+  foresightRule,
+  { ...attentionRule, name: "normalized", title: "a unit step a neuron", budget: "ball" },
+  { ...attentionRule, name: "bang-bang", title: "all or nothing outputs", budget: "bounded" },
+  movementRule,
+  backpropagationRule,
+  feedbackAlignmentRule,
+  directFeedbackAlignmentRule,
+  signSymmetryRule,
+];
 
 /** The names that `ruleNamed` takes. */
 export const ruleNames: readonly string[] = RULES.map(({ name }) => name);

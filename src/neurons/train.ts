@@ -4,15 +4,15 @@ import type { Dataset } from "../data/dataset.js";
 import { ValueError } from "../gpu/errors.js";
 import { predictClasses } from "../layers/evaluate.js";
 import type { Program } from "../gpu/program.js";
+import { Dense } from "../layers/dense.js";
 import type { Sequential } from "../layers/sequential.js";
 import { accuracy } from "../metrics/index.js";
 import { add } from "../ops/elementwise.js";
 import { softmaxCrossEntropy } from "../ops/loss.js";
-import { Sgd } from "../optimizer.js";
 import { philoxPermutation } from "../random.js";
-import { clear, type Tensor, zeros } from "../tensor.js";
-import { localGradients } from "./learn.js";
-import type { Rule } from "./rules.js";
+import { clear, type Shape, type Tensor, zeros } from "../tensor.js";
+import { Learner } from "./learner.js";
+import type { Rule } from "./rule.js";
 
 const DEFAULT_LEARNING_RATE = 0.1;
 
@@ -59,7 +59,7 @@ export interface TrainResult {
 const PROGRESS_STEPS = 20;
 
 /**
- * Trains `model` in place on flat images, a batch a step, by momentum descent along what the rule gives.
+ * Trains `model` in place, a batch a step, by momentum descent along what the rule gives.
  * @throws ValueError if the loss stops being finite, naming the epoch
  */
 export async function trainClassifier(
@@ -73,7 +73,7 @@ export async function trainClassifier(
   const orders = Array.from({ length: epochs }, (_, epoch) =>
     batchesOf(philoxPermutation(train.count, seed, epoch), batchSize),
   );
-  const testSet = new DeviceSet(gpu, test, { flat: true });
+  const testSet = new DeviceSet(gpu, test, { flat: takesFlat(model) });
   const trainer = new Trainer(model, train, { ...options, batchSize, steps: orders.flat().length });
   const start = performance.now();
   const losses: LossPoint[] = [];
@@ -100,10 +100,17 @@ export async function trainClassifier(
   }
 }
 
+/** A network that begins with a dense layer takes images as rows. */
+const takesFlat = (model: Sequential): boolean => model.layers[0] instanceof Dense;
+
+function inputShapeOf(model: Sequential, { shape, imageSize }: Dataset): Shape {
+  return takesFlat(model) ? [1, imageSize] : [1, ...shape];
+}
+
 /** The recorded step and what it reads and writes. */
 class Trainer {
   private readonly set: DeviceSet;
-  private readonly optimizer: Sgd;
+  private readonly learner: Learner;
   private readonly indices: Tensor;
   private readonly lossSum: Tensor;
   private stepsSummed = 0;
@@ -115,11 +122,14 @@ class Trainer {
     private readonly options: TrainOptions & { readonly batchSize: number; readonly steps: number },
   ) {
     const { gpu } = Object.values(model.parameters)[0];
-    const { learningRate = DEFAULT_LEARNING_RATE, momentum = 0.9, steps, batchSize } = options;
-    this.set = new DeviceSet(gpu, train, { flat: true });
-    this.optimizer = new Sgd(model.parameters, {
+    const { rule, learningRate = DEFAULT_LEARNING_RATE, momentum, steps, batchSize, seed } = options;
+    this.set = new DeviceSet(gpu, train, { flat: takesFlat(model) });
+    this.learner = new Learner(model, {
+      rule,
+      inputShape: inputShapeOf(model, train),
       learningRate: { kind: "cosine", learningRate, steps },
       momentum,
+      seed,
     });
     this.indices = zeros(gpu, [batchSize], { dtype: "u32" });
     this.lossSum = zeros(gpu, [1]);
@@ -137,8 +147,8 @@ class Trainer {
     const { model, lossSum } = this;
     const { x, labels } = this.set.batch(this.indices);
     const { y: logits, saved } = model.forward(x, { training: true });
-    const { loss, dlogits } = softmaxCrossEntropy(logits, labels);
-    this.optimizer.step(localGradients(model, dlogits, saved, this.options.rule));
+    const { loss, dlogits: error } = softmaxCrossEntropy(logits, labels);
+    this.learner.step({ saved, logits, error });
     add(lossSum, loss.reshape([1]), { out: lossSum });
   }
 
@@ -158,7 +168,7 @@ class Trainer {
 
   dispose(): void {
     this.program?.dispose();
-    this.optimizer.dispose();
+    this.learner.dispose();
     for (const tensor of [this.indices, this.lossSum]) tensor.dispose();
     this.set.dispose();
   }

@@ -1,0 +1,222 @@
+/** Learning by a rule: the walk from the output down, in which each layer learns and pays the layer below. */
+import { Activation } from "../layers/activation.js";
+import { Dense } from "../layers/dense.js";
+import { disposeAll, type Layer, type Saved, type Tensors } from "../layers/layer.js";
+import { Residual, Sequential } from "../layers/sequential.js";
+import { conv2dInputGrad } from "../ops/conv.js";
+import { add, mul, sign } from "../ops/elementwise.js";
+import { advanceSchedule, checkSchedule, type Schedule, scheduleRate } from "../ops/schedule.js";
+import { type Optimizer, Sgd } from "../optimizer.js";
+import { type Shape, type Tensor, tensor, zeros } from "../tensor.js";
+import { act, actionState, restoreTotals } from "./actions.js";
+import { feedbackWeights, type Intake, pay } from "./feedback.js";
+import type { Account, Outcome, Payer, Rule } from "./rule.js";
+import { type Site, sitesOf } from "./sites.js";
+
+export interface LearnerOptions {
+  readonly rule: Rule;
+  /** Of the model's input; the batch may be any. */
+  readonly inputShape: Shape;
+  readonly learningRate: number | Schedule;
+  /** Of the default optimizer. Default 0.9. */
+  readonly momentum?: number;
+  /**
+   * Makes another optimizer than `Sgd`; `learningRate` is [1], the rate of each step. Payments and ledgers count raw
+   * gradients, whatever the optimizer makes of them.
+   */
+  readonly optimizer?: (parameters: Tensors, learningRate: Tensor) => Optimizer;
+  /** Draws what a rule keeps at random. Default 0. */
+  readonly seed?: number;
+}
+
+/**
+ * A network's agents with all that they keep. `step` works inside `gpu.program`.
+ * @throws ValueError for a network with transposed or grouped convolutions
+ * @example
+ * const learner = new Learner(model, { rule: ruleNamed("share"), inputShape: x.shape, learningRate: 0.1 });
+ * const { y: logits, saved } = model.forward(x, { training: true });
+ * const { dlogits: error } = softmaxCrossEntropy(logits, labels);
+ * learner.step({ saved, logits, error });
+ */
+export class Learner {
+  readonly rule: Rule;
+  readonly sites: readonly Site[];
+  /** What the rule keeps, by site. */
+  readonly states: Readonly<Record<string, Tensors>>;
+  readonly optimizer: Optimizer;
+  /** [1], the rate of the last update, at first that of the coming one. */
+  readonly learningRate: Tensor;
+  private readonly schedule: Schedule;
+  private readonly updates: Tensor;
+  private readonly byName: ReadonlyMap<string, Site>;
+
+  constructor(
+    private readonly model: Sequential,
+    { rule, inputShape, learningRate, momentum = 0.9, optimizer, seed = 0 }: LearnerOptions,
+  ) {
+    this.rule = rule;
+    this.schedule = typeof learningRate === "number" ? { kind: "constant", learningRate } : learningRate;
+    checkSchedule(this.schedule);
+    this.sites = sitesOf(model, inputShape);
+    this.byName = new Map(this.sites.map((site) => [site.name, site]));
+    const { gpu } = Object.values(model.parameters)[0];
+    const classes = this.sites.at(-1)?.receivers ?? 0;
+    this.states = Object.fromEntries(
+      this.sites.map((site, stream) => {
+        const own = rule.state?.(site, { gpu, seed, stream, classes });
+        return [site.name, { ...own, ...actionState(rule, site) }];
+      }),
+    );
+    this.learningRate = tensor(gpu, [scheduleRate(this.schedule, 0)]);
+    this.updates = zeros(gpu, [1], { dtype: "u32" });
+    this.optimizer =
+      optimizer?.(model.parameters, this.learningRate) ??
+      new Sgd(model.parameters, { learningRate: this.learningRate, momentum });
+  }
+
+  /**
+   * What all parameters are paid, as costs; with a rule equal to backpropagation these are ∂L/∂parameter. Nothing is
+   * changed.
+   * @returns payments by parameter name, as `model.backward` names gradients; the caller's to release
+   */
+  payments(outcome: Outcome): Tensors {
+    return this.descend(this.model.layers, outcome.saved, outcome.error, "", { outcome, below: false }).grads;
+  }
+
+  /** One update from one batch: payments, what agents make of them, the optimizer's step. */
+  step(outcome: Outcome): void {
+    const { rule, sites, states } = this;
+    advanceSchedule(this.updates, this.learningRate, this.schedule);
+    const grads = this.payments(outcome);
+    this.learningRate.gpu.scope(() => act(rule, sites, grads, states));
+    this.optimizer.step(grads);
+    disposeAll(grads);
+    this.learningRate.gpu.scope(() => {
+      for (const site of sites) {
+        if (rule.fixedTotals) restoreTotals(site, states[site.name]);
+        rule.remember?.(this.account(site));
+      }
+    });
+  }
+
+  /** Releases what was kept; the model stays. Idempotent. */
+  dispose(): void {
+    this.optimizer.dispose();
+    for (const state of Object.values(this.states)) disposeAll(state);
+    this.learningRate.dispose();
+    this.updates.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  private account(site: Site): Account {
+    return { site, state: this.states[site.name] };
+  }
+
+  /** @returns payments to the parameters of `layers`, and (if asked for) to what they read, the caller's to release */
+  private descend(
+    layers: readonly Layer[],
+    { inner = [] }: Saved,
+    signal: Tensor,
+    prefix: string,
+    walk: { readonly outcome: Outcome; readonly below: boolean },
+  ): { grads: Tensors; flow?: Tensor } {
+    const { outcome, below } = walk;
+    const lowest = below ? 0 : layers.findIndex((layer) => Object.keys(layer.parameters).length > 0);
+    const grads: Record<string, Tensor> = {};
+    let flow = signal;
+    const go = (next: Tensor): void => {
+      if (flow !== signal && flow !== next) flow.dispose();
+      flow = next;
+    };
+    for (let i = layers.length - 1; i >= Math.max(lowest, 0); i--) {
+      const layer = layers[i];
+      const name = `${prefix}${i}`;
+      const wanted = below || i > lowest;
+      const inside = { outcome, below: wanted };
+      if (layer instanceof Sequential) {
+        const part = this.descend(layer.layers, inner[i], flow, `${name}.`, inside);
+        Object.assign(grads, part.grads);
+        if (part.flow) go(part.flow);
+        continue;
+      }
+      if (layer instanceof Residual) {
+        const part = this.descendBoth(layer, inner[i], flow, name, inside);
+        Object.assign(grads, part.grads);
+        if (part.flow) go(part.flow);
+        continue;
+      }
+      const own = Object.keys(layer.parameters).length > 0 ? layer.weightGrads(flow, inner[i]) : {};
+      for (const key in own) grads[`${name}.${key}`] = own[key];
+      if (!wanted) break;
+      const site = this.byName.get(name);
+      if (!site) {
+        go(layer.inputGrad(flow, inner[i]));
+        continue;
+      }
+      const payer: Payer = {
+        ...this.account(site),
+        signal: flow,
+        saved: inner[i],
+        grads: own,
+        top: site === this.sites.at(-1),
+        outcome,
+        learningRate: this.learningRate,
+      };
+      const under = layers[i - 1];
+      const passed = i > 0 && under instanceof Activation && under.fused ? under : undefined;
+      const intake: Intake = passed
+        ? { activation: passed.fused, slope: passed.config.slope, kept: inner[i - 1].tensors.kept }
+        : {};
+      const { payments, through } = flow.gpu.scope(() => this.pay(payer, intake));
+      go(payments);
+      // The activation was passed on the way.
+      if (through) i--;
+    }
+    if (below) return { grads, flow };
+    if (flow !== signal) flow.dispose();
+    return { grads };
+  }
+
+  /** A block's body and its skip connection: what goes in is paid by both. */
+  private descendBoth(
+    { body, shortcut }: Residual,
+    { inner = [] }: Saved,
+    signal: Tensor,
+    name: string,
+    walk: { readonly outcome: Outcome; readonly below: boolean },
+  ): { grads: Tensors; flow?: Tensor } {
+    const main = this.descend(body.layers, inner[0], signal, `${name}.body.`, walk);
+    const skip = shortcut && this.descend(shortcut.layers, inner[1], signal, `${name}.shortcut.`, walk);
+    const grads = { ...main.grads, ...skip?.grads };
+    if (!main.flow) return { grads };
+    const flow = add(main.flow, skip?.flow ?? signal);
+    for (const part of [main.flow, skip?.flow]) if (part && part !== signal) part.dispose();
+    return { grads, flow };
+  }
+
+  /** What one layer pays, and whether that went through the activation below. */
+  private pay(payer: Payer, intake: Intake): { payments: Tensor; through: boolean } {
+    const { rule } = this;
+    const { site, signal, saved } = payer;
+    const agentsOutputs = saved.inputShape.reduce((product, size) => product * size, 1) / site.agents;
+    const bound = rule.budget === "bounded" ? 1 / agentsOutputs : undefined;
+    const bounded = (q: Tensor): Tensor => (bound === undefined ? q : mul(sign(q), bound));
+    const special = rule.payments?.(payer);
+    if (special) return { payments: bounded(special), through: false };
+    if (!rule.feedback) return { payments: bounded(site.layer.inputGrad(signal, saved)), through: false };
+    const feedback = rule.feedback(payer, payer);
+    if (site.layer instanceof Dense) {
+      return {
+        payments: pay(signal, feedback, { ...intake, bound }),
+        through: intake.activation !== undefined,
+      };
+    }
+    const plain = !feedback.transform && !feedback.factor && !feedback.marginal;
+    const weights = plain ? feedback.weights : feedbackWeights(feedback);
+    const options = { ...site.layer.config, inputShape: saved.inputShape };
+    return { payments: bounded(conv2dInputGrad(signal, weights, options)), through: false };
+  }
+}
