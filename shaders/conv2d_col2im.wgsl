@@ -1,9 +1,8 @@
 // The way back from columns to images: each element of the result gathers what every window that covers it holds
 // for it, in the order of the taps, so that no two invocations write to one place.
-//   y[n][c][H][W] = activate(bias[c] + Σ_i Σ_j columns[n][(c, i, j)][(Y, X)]),
+//   y[n][c][H][W] = activate(bias[c] + Σ_i Σ_j columns[(c, i, j)][(n, Y, X)]),
 //   Y · stride + i · dilation - padding = H, likewise X and W
-// columns: [images, depth, positions] as conv2d_im2col writes them; bias: [channels]; y: [images, channels, height,
-// width].
+// columns: [depth, positions] as conv2d_im2col lays them out; bias: [channels]; y: [images, channels, height, width].
 
 // @constants
 const WORKGROUP_SIZE: u32 = 32u;
@@ -25,7 +24,6 @@ struct Params {
   dilation_x: u32,
   padding_y: u32,
   padding_x: u32,
-  depth: u32,
   positions: u32,
   slope: f32,
 }
@@ -48,7 +46,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let channel = group.y;
   let image = group.z;
   let taps = params.kernel_height * params.kernel_width;
-  let first = image * params.depth + channel * taps;
+  let first = channel * taps;
+  let plane = params.rows * params.columns;
   let padded_y = element / params.width + params.padding_y;
   let padded_x = element % params.width + params.padding_x;
   var sum = 0.0;
@@ -61,7 +60,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
       let from_x = padded_x - j * params.dilation_x;
       let column = from_x / params.stride_x;
       if (column >= params.columns || column * params.stride_x != from_x) { continue; }
-      sum += columns[(first + i * params.kernel_width + j) * params.positions + row * params.columns + column];
+      let position = image * plane + row * params.columns + column;
+      sum += columns[(first + i * params.kernel_width + j) * params.positions + position];
     }
   }
   if (HAS_BIAS) { sum += bias[channel]; }

@@ -1,7 +1,7 @@
-// The end of a convolution that was computed as a matrix product: bias and activation, and positions that were
-// added to fill a vec4 are cut off.
-//   y[n][c][p] = activate(x[n][c][p] + bias[c])
-// x: [images · channels, positions]; bias: [channels]; y: [images · channels, plane], plane ≤ positions.
+// The end of a convolution that was computed as one matrix product for all images: channels back into their
+// images, bias and activation.
+//   y[n][c][p] = activate(x[c][(n, p)] + bias[c])
+// x: [channels, positions], positions ≥ images · plane; bias: [channels]; y: [images, channels, plane].
 
 // @constants
 const WORKGROUP_SIZE: u32 = 64u;
@@ -33,7 +33,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let index = id.x + id.y * groups.x * WORKGROUP_SIZE;
   if (index >= params.count) { return; }
   let row = index / params.plane;
-  var v = x[row * params.positions + index % params.plane];
-  if (HAS_BIAS) { v += bias[row % params.channels]; }
+  let channel = row % params.channels;
+  var v = x[channel * params.positions + row / params.channels * params.plane + index % params.plane];
+  if (HAS_BIAS) { v += bias[channel]; }
   y[index] = activate(v);
 }

@@ -1,6 +1,8 @@
 import { adapterKind, adapterText } from "./gpu/adapter.js";
 import { NoAdapterError } from "./gpu/errors.js";
-import { type Gpu, type HostAdapter, type OpenGpuOptions, openGpuWith } from "./gpu/gpu.js";
+import type { Gpu } from "./gpu/gpu.js";
+import { type HostAdapter, type OpenGpuOptions, openGpuWith } from "./gpu/open.js";
+import type { TuningStore } from "./gpu/tuner.js";
 
 export * from "./index.js";
 
@@ -15,7 +17,7 @@ export * from "./index.js";
  * console.log(gpu.info.kind, gpu.info.vendor);
  */
 export function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
-  return openGpuWith(findBrowserAdapter, options);
+  return openGpuWith(findBrowserAdapter, { tuning: localTuningStore, ...options });
 }
 
 const requests: GPURequestAdapterOptions[] = [
@@ -33,7 +35,7 @@ async function findBrowserAdapter(wanted: string | undefined): Promise<HostAdapt
     const text = adapterText(adapter.info);
     const kind = adapterKind(adapter.info);
     if (wanted === undefined || wanted === kind || text.toLowerCase().includes(wanted.toLowerCase())) {
-      return { adapter, driver: "browser", kind, release() {} };
+      return { adapter, driver: "browser", kind };
     }
     if (!found.includes(text)) found.push(text);
   }
@@ -54,3 +56,23 @@ function noneOf(wanted: string | undefined, found: string[]): string {
     "for a software adapter start Chromium with --enable-unsafe-webgpu (on Linux also --enable-features=Vulkan)"
   );
 }
+
+const storageKey = (adapter: string): string => `handgrad tuning ${adapter}`;
+
+/** Tuning results in the page's local storage; pages without it (workers, blocked storage) remember nothing. */
+const localTuningStore: TuningStore = {
+  load(adapter) {
+    try {
+      return globalThis.localStorage?.getItem(storageKey(adapter)) ?? undefined;
+    } catch {
+      return undefined;
+    }
+  },
+  save(adapter, text) {
+    try {
+      globalThis.localStorage?.setItem(storageKey(adapter), text);
+    } catch {
+      // Full or blocked: measured anew on the next visit.
+    }
+  },
+};

@@ -1,9 +1,11 @@
 /** The core of handgrad, the same on every host. */
 export * from "./gpu/errors.js";
-export { Gpu, type GpuInfo, type HostAdapter, type OpenGpuOptions } from "./gpu/gpu.js";
+export { Gpu } from "./gpu/gpu.js";
 export { defineKernel, gridFor, Kernel, type KernelRecord, sizeOf } from "./gpu/kernel.js";
+export type { GpuInfo, HostAdapter, OpenGpuOptions } from "./gpu/open.js";
 export type { KernelTime, Profile } from "./gpu/profiler.js";
 export { Program } from "./gpu/program.js";
+export { Tuner, type TuningCache, type TuningRow, type TuningStore } from "./gpu/tuner.js";
 export * from "./ops/activation.js";
 export { clipGradientNorm, clipGradientValue } from "./ops/clip.js";
 export * from "./ops/conv.js";

@@ -1,5 +1,7 @@
-import { type Gpu, type OpenGpuOptions, openGpuWith } from "./gpu/gpu.js";
+import type { Gpu } from "./gpu/gpu.js";
+import { type OpenGpuOptions, openGpuWith } from "./gpu/open.js";
 import { findNodeAdapter } from "./node/adapter.js";
+import { nodeTuningStore } from "./node/tuning_store.js";
 
 export * from "./index.js";
 export { type AdapterAttempt, listAdapters } from "./node/adapter.js";
@@ -20,5 +22,5 @@ export { type AdapterAttempt, listAdapters } from "./node/adapter.js";
  * gpu.dispose();
  */
 export function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
-  return openGpuWith(findNodeAdapter, options);
+  return openGpuWith(findNodeAdapter, { tuning: nodeTuningStore(), ...options });
 }

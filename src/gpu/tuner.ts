@@ -3,7 +3,8 @@
  * them for the shapes that were used and remembers the winners, for one adapter and one version of the kernels.
  */
 import { FormatError } from "./errors.js";
-import type { Gpu, GpuInfo } from "./gpu.js";
+import type { Gpu } from "./gpu.js";
+import type { GpuInfo } from "./open.js";
 
 /** Raised whenever a kernel or a heuristic changes: what was measured before is then forgotten. */
 const TUNING_VERSION = 1;
@@ -88,11 +89,15 @@ export class Tuner {
     return chosen;
   }
 
-  /** Measures every variant of every op and shape used so far, keeps the fastest, and stores the choices. */
-  async tune(gpu: Gpu, report: (row: TuningRow) => void = () => {}): Promise<TuningRow[]> {
+  /** Measures every variant of the ops and shapes used so far, keeps the fastest, and stores the choices. */
+  async tune(
+    gpu: Gpu,
+    report: (row: TuningRow) => void = () => {},
+    wanted: (key: string) => boolean = () => true,
+  ): Promise<TuningRow[]> {
     const rows: TuningRow[] = [];
     for (const [key, entry] of [...this.noted]) {
-      if (entry.variants.length < 2) continue;
+      if (entry.variants.length < 2 || !wanted(key)) continue;
       const row = await measure(gpu, key, entry);
       entry.chosen = entry.variants.find(({ name }) => name === row.chosen) as Variant;
       this.choices.set(key, row.chosen);

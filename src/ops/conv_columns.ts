@@ -3,52 +3,52 @@
  * arithmetic with the fastest kernel there is, and for the way back columns are gathered into images (col2im).
  * Costs memory (the columns) and wins where loads are dear, as on software adapters.
  */
+import channelRowsWgsl from "../../shaders/conv2d_channel_rows.wgsl";
 import col2imWgsl from "../../shaders/conv2d_col2im.wgsl";
 import epilogueWgsl from "../../shaders/conv2d_epilogue.wgsl";
 import im2colWgsl from "../../shaders/conv2d_im2col.wgsl";
-import { defineKernel, type Grid, gridFor, sizeOf } from "../gpu/kernel.js";
+import { defineKernel, type Grid, gridFor, type Shape, sizeOf } from "../gpu/kernel.js";
 import type { Tensor } from "../tensor.js";
 import { ACTIVATION_CODE, type FusedActivation } from "./activation_names.js";
 import type { ConvGeometry } from "./conv_geometry.js";
 import { matmul } from "./matmul.js";
 import { resizeMatrices } from "./matmul_kernels.js";
-import { sum } from "./reduce.js";
 
 const WORKGROUP_SIZE = 32;
 const MOST_COLUMN_BYTES = 64 * 2 ** 20;
 
 const up = (size: number): number => Math.ceil(size / 4) * 4;
 
-/** The product's sizes; `depth` and `positions` are padded to what vec4 loads take. */
-function columnSizes({ wideChannels, y, x }: ConvGeometry) {
+/** The product's sizes; `depth` and `positions` are filled up to what vec4 loads take. */
+function columnSizes({ images, wideChannels, y, x }: ConvGeometry) {
   const rows = wideChannels * y.kernel * x.kernel;
   const plane = y.narrow * x.narrow;
-  return { rows, depth: up(rows), plane, positions: up(plane) };
+  return { rows, depth: up(rows), plane, positions: up(images * plane) };
 }
 
-/** Whether a convolution can be computed this way on an adapter: one group, columns and parts that can be bound. */
+/** Whether a convolution can be computed this way: one group, columns and products that can be bound. */
 export function fitsColumns(geometry: ConvGeometry, limits: GPUSupportedLimits): boolean {
   const { images, groups, wideChannels, narrowChannels } = geometry;
   const { depth, positions } = columnSizes(geometry);
   const most = Math.min(MOST_COLUMN_BYTES, limits.maxStorageBufferBindingSize);
-  const dimension = limits.maxComputeWorkgroupsPerDimension;
   return (
     groups === 1 &&
     images > 0 &&
-    Math.max(images, depth, wideChannels) <= dimension &&
-    4 * images * depth * Math.max(positions, narrowChannels) <= most
+    Math.max(images, depth, positions / 4, wideChannels) <= limits.maxComputeWorkgroupsPerDimension &&
+    4 * positions * Math.max(depth, narrowChannels) <= most
   );
 }
 
-/** A kernel of one element and stride 1 without padding: the image already is its columns. */
-function isPointwise({ y, x }: ConvGeometry): boolean {
+/** A kernel of one element, stride 1 and no padding: each image already is its columns. */
+function isPointwise({ wideChannels, narrowChannels, y, x }: ConvGeometry): boolean {
   const unit = [y, x].every(({ kernel, stride, padding, wide, narrow }) => {
     return kernel === 1 && stride === 1 && padding === 0 && wide === narrow;
   });
-  return unit && (y.narrow * x.narrow) % 4 === 0;
+  return unit && [y.narrow * x.narrow, wideChannels, narrowChannels].every((size) => size % 4 === 0);
 }
 
-const windowUniforms = ({ wideChannels, y, x }: ConvGeometry) => ({
+const windowUniforms = ({ images, wideChannels, y, x }: ConvGeometry) => ({
+  images,
   channels: wideChannels,
   height: y.wide,
   width: x.wide,
@@ -71,15 +71,16 @@ const im2col = defineKernel<ConvGeometry>({
   constants: { WORKGROUP_SIZE },
   shape: (_inputs, geometry) => {
     const { depth, positions } = columnSizes(geometry);
-    return { columns: [geometry.images, depth, positions] };
+    return { columns: [depth, positions] };
   },
   uniforms: (_shapes, geometry) => {
     const { depth, positions } = columnSizes(geometry);
     return { ...windowUniforms(geometry), depth, quads: positions / 4 };
   },
   grid: (_shapes, _limits, geometry): Grid => {
-    const { depth, positions } = columnSizes(geometry);
-    return [Math.ceil(positions / 4 / WORKGROUP_SIZE), depth, geometry.images];
+    const { rows, depth, positions } = columnSizes(geometry);
+    const lines = geometry.wideChannels * geometry.y.kernel + (depth > rows ? 1 : 0);
+    return [Math.ceil(positions / 4 / WORKGROUP_SIZE), lines, 1];
   },
 });
 
@@ -109,8 +110,7 @@ const col2im = defineKernel<FinishCall>({
     y: [images, wideChannels, y.wide, x.wide],
   }),
   uniforms: (_shapes, { geometry, slope }) => {
-    const { depth, positions } = columnSizes(geometry);
-    return { ...windowUniforms(geometry), depth, positions, slope };
+    return { ...windowUniforms(geometry), positions: columnSizes(geometry).positions, slope };
   },
   grid: ({ y }): Grid => [Math.ceil((y[2] * y[3]) / WORKGROUP_SIZE), y[1], y[0]],
   work: ({ y }, { geometry }) => 8 * sizeOf(y) * geometry.y.kernel * geometry.x.kernel,
@@ -159,22 +159,30 @@ function weightMatrix(w: Tensor, geometry: ConvGeometry): Tensor {
   return padded;
 }
 
-function columnsOf(wide: Tensor, geometry: ConvGeometry): Tensor {
-  const { images, wideChannels } = geometry;
-  const { plane } = columnSizes(geometry);
-  if (isPointwise(geometry) && wideChannels % 4 === 0) return wide.reshape([images, wideChannels, plane]);
-  return im2col.run({ x: wide }, geometry).columns;
-}
+/** The narrow image as [channels, positions]. */
+const channelRows = defineKernel<ConvGeometry>({
+  name: "conv2d_channel_rows",
+  wgsl: channelRowsWgsl,
+  bindings: { x: "read", y: "write" },
+  shape: (_inputs, geometry) => ({ y: [geometry.narrowChannels, columnSizes(geometry).positions] }),
+  uniforms: ({ y }, geometry) => {
+    const { positions, plane } = columnSizes(geometry);
+    const { images, narrowChannels } = geometry;
+    return { channels: narrowChannels, positions, plane, used: images * plane, count: sizeOf(y) };
+  },
+  grid: ({ y }, limits) => gridFor(sizeOf(y), 64, limits),
+});
 
-/** The narrow image as [images, channels, positions]. */
-function narrowMatrix(narrow: Tensor, geometry: ConvGeometry): Tensor {
-  const { images, narrowChannels } = geometry;
-  const { plane, positions } = columnSizes(geometry);
-  const flat = narrow.reshape([images, narrowChannels, plane]);
-  if (plane === positions) return flat;
-  const padded = resizeMatrices(flat, [images, narrowChannels, positions]);
-  flat.dispose();
-  return padded;
+/** Writes into `out` where it is given: products know it under their own shape. */
+function shaped(
+  keep: (tensor: Tensor) => Tensor,
+  shape: Shape,
+  out: Tensor | undefined,
+  inner: Shape,
+  run: (target: Tensor | undefined) => Tensor,
+): Tensor {
+  const result = run(out && keep(out.reshape(inner)));
+  return out ?? keep(result).reshape(shape);
 }
 
 /** From the wide image to the narrow one: columns, product, epilogue. */
@@ -185,17 +193,17 @@ export function convolveToNarrow(
   { bias, activation, slope }: ColumnEpilogue,
   out?: Tensor,
 ): Tensor {
-  const { images, narrowChannels, y, x } = geometry;
-  const { plane, positions } = columnSizes(geometry);
+  const { images, wideChannels, narrowChannels, y, x } = geometry;
+  const { plane } = columnSizes(geometry);
   return withTemporaries((keep) => {
-    const columns = keep(columnsOf(wide, geometry));
     const weights = keep(weightMatrix(w, geometry));
-    if (!bias && !activation && plane === positions) {
+    if (isPointwise(geometry) && !bias && !activation) {
+      const rows = keep(wide.reshape([images, wideChannels, plane]));
       const shape = [images, narrowChannels, y.narrow, x.narrow];
-      const target = out ? keep(out.reshape([images, narrowChannels, plane])) : undefined;
-      const product = matmul(weights, columns, { out: target });
-      return out ?? keep(product).reshape(shape);
+      const inner = [images, narrowChannels, plane];
+      return shaped(keep, shape, out, inner, (target) => matmul(weights, rows, { out: target }));
     }
+    const columns = keep(im2col.run({ x: wide }, geometry).columns);
     const product = keep(matmul(weights, columns));
     return epilogue.run({ x: product, bias }, { geometry, activation, slope }, { out: { y: out } }).y;
   });
@@ -209,21 +217,24 @@ export function convolveToWide(
   { bias, activation, slope }: ColumnEpilogue,
   out?: Tensor,
 ): Tensor {
-  const { images, wideChannels, y, x } = geometry;
+  const { images, wideChannels, narrowChannels, y, x } = geometry;
+  const { plane } = columnSizes(geometry);
   return withTemporaries((keep) => {
-    const dy = keep(narrowMatrix(narrow, geometry));
     const weights = keep(weightMatrix(w, geometry));
-    if (isPointwise(geometry) && wideChannels % 4 === 0 && !bias && !activation) {
-      const target = out ? keep(out.reshape([images, wideChannels, y.wide * x.wide])) : undefined;
-      const product = matmul(weights, dy, { transposeA: true, out: target });
-      return out ?? keep(product).reshape([images, wideChannels, y.wide, x.wide]);
+    if (isPointwise(geometry) && !bias && !activation) {
+      const rows = keep(narrow.reshape([images, narrowChannels, plane]));
+      const shape = [images, wideChannels, y.wide, x.wide];
+      const inner = [images, wideChannels, plane];
+      const product = (target?: Tensor): Tensor => matmul(weights, rows, { transposeA: true, out: target });
+      return shaped(keep, shape, out, inner, product);
     }
-    const columns = keep(matmul(weights, dy, { transposeA: true }));
+    const rows = keep(channelRows.run({ x: narrow }, geometry).y);
+    const columns = keep(matmul(weights, rows, { transposeA: true }));
     return col2im.run({ columns, bias }, { geometry, activation, slope }, { out: { y: out } }).y;
   });
 }
 
-/** The weight gradient: a product an image, added up over the images in order. */
+/** The weight gradient: one product that sums over all positions of all images. */
 export function weightGradByColumns(
   wide: Tensor,
   narrow: Tensor,
@@ -234,14 +245,12 @@ export function weightGradByColumns(
   const { rows, depth } = columnSizes(geometry);
   const shape = [narrowChannels, wideChannels, y.kernel, x.kernel];
   return withTemporaries((keep) => {
-    const columns = keep(columnsOf(wide, geometry));
-    const dy = keep(narrowMatrix(narrow, geometry));
-    const parts = keep(matmul(dy, columns, { transposeB: true }));
-    const target = out ? keep(out.reshape([narrowChannels, rows])) : undefined;
-    const total = sum(parts, { axes: [0], out: rows === depth ? target : undefined });
-    if (rows === depth) return out ?? keep(total).reshape(shape);
-    keep(total);
-    const cropped = resizeMatrices(total, [narrowChannels, rows], target);
-    return out ?? keep(cropped).reshape(shape);
+    const columns = keep(im2col.run({ x: wide }, geometry).columns);
+    const dy = keep(channelRows.run({ x: narrow }, geometry).y);
+    return shaped(keep, shape, out, [narrowChannels, rows], (target) => {
+      if (rows === depth) return matmul(dy, columns, { transposeB: true, out: target });
+      const product = keep(matmul(dy, columns, { transposeB: true }));
+      return resizeMatrices(product, [narrowChannels, rows], target);
+    });
   });
 }

@@ -24,8 +24,18 @@ const direct: ConvForm = { name: "direct" };
 const columns: ConvForm = { name: "columns" };
 /** Below so many operations three dispatches cost more than they save. */
 const SMALL_WORK = 2e6;
-/** Fewer channels than this leave the product's rows too few to pay for the columns. */
+/** A product with fewer rows or shorter sums than this does not pay for writing the columns. */
 const FEW_CHANNELS = 8;
+const SHORT_SUM = 32;
+
+/** What was measured on both software adapters; GPUs, whose loads are cheap, keep to the direct form. */
+function columnsPay(gpu: Gpu, direction: Direction | "weights", geometry: ConvGeometry): boolean {
+  if (!adapterTraits(gpu).software || convWork(geometry) < SMALL_WORK) return false;
+  const { wideChannels, narrowChannels, y, x } = geometry;
+  if (narrowChannels < FEW_CHANNELS || wideChannels * y.kernel * x.kernel < SHORT_SUM) return false;
+  // With a stride most taps that an element of the wide image looks at are not there.
+  return direction !== "toWide" || y.stride * x.stride === 1;
+}
 
 function pick(
   gpu: Gpu,
@@ -37,9 +47,7 @@ function pick(
   const { images, wideChannels, narrowChannels, y, x } = geometry;
   const axes = [y, x].map((axis) => Object.values(axis).join("."));
   const key = `conv2d ${direction} ${images}×${wideChannels}→${narrowChannels} ${axes.join("×")}`;
-  const pays =
-    adapterTraits(gpu).software && convWork(geometry) >= SMALL_WORK && narrowChannels >= FEW_CHANNELS;
-  const forms = pays ? [columns, direct] : [direct, columns];
+  const forms = columnsPay(gpu, direction, geometry) ? [columns, direct] : [direct, columns];
   return gpu.tuner.pick(
     key,
     () => forms,
