@@ -28,7 +28,7 @@ export class Tensor implements View {
   ) {
     this.size = sizeOf(shape);
     this.byteLength = 4 * this.size;
-    gpu.track(this);
+    gpu.scopes.track(this);
   }
 
   /** The storage, undefined once the tensor, or the program that it belongs to, is disposed. */
@@ -72,7 +72,7 @@ export class Tensor implements View {
 
   /** Throws at once and not by a rejection, of which a body that drops the promise would never learn. */
   private forbidReadingInScope(): void {
-    this.gpu.forbidInScope("tensor.data: a read-back", "read after it");
+    this.gpu.scopes.forbid("tensor.data: a read-back", "read after it");
   }
 
   /** The only value of a tensor of one element. @throws as `data` does; rejects with ShapeError for another size */
@@ -120,7 +120,7 @@ export class Tensor implements View {
   dispose(): void {
     const storage = this.held;
     if (!storage) return;
-    this.gpu.untrack(this);
+    this.gpu.scopes.untrack(this);
     this.held = undefined;
     if (--storage.references === 0) this.gpu.release(storage);
   }

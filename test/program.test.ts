@@ -278,7 +278,7 @@ programs(
         [/promise/, async () => affine(x, 2, 0)],
         [/promise/, async () => (await affine(x, 2, 0).data())[0]],
         [/read-back/, () => void affine(x, 2, 0).data()],
-        [/promise/, () => affine(x, 2, 0).item()],
+        [/read-back/, () => affine(x, 2, 0).item()],
         [/upload/, () => tensor(gpu, [1, 2])],
         [/upload/, () => x.write(counting(8))],
         [/another program/, () => gpu.program(() => affine(x, 2, 0))],

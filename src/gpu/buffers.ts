@@ -54,7 +54,8 @@ export class BufferPool {
    */
   acquire(byteLength: number, owner?: object): Storage {
     const capacity = this.capacityFor(byteLength);
-    const pooled = this.take(capacity);
+    const pooled = this.free.get(capacity)?.pop();
+    if (pooled) this.bytesPooled -= capacity;
     const storage = new Storage(pooled?.buffer ?? this.create(capacity), capacity, true, owner);
     storage.lastUse = pooled?.lastUse ?? 0;
     this.bytesUsed += capacity;
@@ -90,16 +91,6 @@ export class BufferPool {
       );
     }
     return Math.min(roundedUp(byteLength), limit);
-  }
-
-  private take(capacity: number): Storage | undefined {
-    const storages = this.free.get(capacity);
-    for (let storage = storages?.pop(); storage; storage = storages?.pop()) {
-      this.bytesPooled -= capacity;
-      if (!this.allocator.hasFailed(storage.buffer)) return storage;
-      this.destroyLater(storage);
-    }
-    return undefined;
   }
 
   private create(capacity: number): GPUBuffer {

@@ -1,5 +1,4 @@
 /** The device and everything that hangs on it: pool, command stream, pipelines, scopes, programs, errors. */
-import { type AdapterKind, adapterKind } from "./adapter.js";
 import { Allocator, BufferUsage } from "./allocator.js";
 import { BufferPool, type Storage } from "./buffers.js";
 import type { Recorded } from "./commands.js";
@@ -8,58 +7,12 @@ import { Kernel, type KernelRecord, type View } from "./kernel.js";
 import { NonFiniteScan } from "./non_finite_scan.js";
 import { ParkedErrors } from "./parked_errors.js";
 import { PipelineCache } from "./pipelines.js";
-import { type Profile, Profiler, summarize } from "./profiler.js";
+import type { GpuInfo, OpenGpuOptions } from "./open.js";
+import { type Profile, takeProfile } from "./profiler.js";
 import { Program, Recording } from "./program.js";
+import { Scopes } from "./scopes.js";
 import { CommandStream } from "./stream.js";
-import { Tuner, type TuningRow, type TuningStore } from "./tuner.js";
-
-export interface OpenGpuOptions {
-  /** The caller's own device: used, never destroyed. */
-  readonly device?: GPUDevice;
-  /**
-   * Which adapter: "hardware", "software", "swiftshader", "lavapipe", or part of a driver's, vendor's or device's
-   * name. Default: hardware if there is one, else the fastest software adapter that works.
-   */
-  readonly adapter?: string;
-  /** Scan the results of every op for NaN and infinity and name the op; slow. Default false. */
-  readonly debug?: boolean;
-  /** How many bytes of released buffers are kept for reuse. Default 256 MiB. */
-  readonly poolBytes?: number;
-  /** Where tuning results are kept; default: a file in the cache folder on Node, local storage in browsers. */
-  readonly tuning?: TuningStore;
-}
-
-/** An adapter that a host (Node, a browser) found. */
-export interface HostAdapter {
-  readonly adapter: GPUAdapter;
-  /** Where it came from, for people: "system", "swiftshader (bundled)", … */
-  readonly driver: string;
-  readonly kind: AdapterKind;
-  /** Drops what keeps the process alive. */
-  release(): void;
-}
-
-/** What `gpu.info` tells of the adapter. */
-export interface GpuInfo {
-  readonly vendor: string;
-  readonly architecture: string;
-  readonly device: string;
-  readonly description: string;
-  readonly kind: AdapterKind;
-  readonly driver: string;
-  readonly limits: Readonly<Record<string, number>>;
-  readonly features: readonly string[];
-}
-
-/** Something that a scope releases: a tensor. */
-export interface Trackable {
-  dispose(): void;
-}
-
-interface Scope {
-  readonly created: Set<Trackable>;
-  readonly kind: "scope" | "program";
-}
+import { Tuner, type TuningRow } from "./tuner.js";
 
 /** What `gpu.memory()` tells. */
 export interface MemoryReport {
@@ -76,7 +29,6 @@ export interface MemoryReport {
 /** How long after a failed mapping the device may take to say that it is lost. */
 const LOST_MILLISECONDS = 50;
 const DEFAULT_POOL_BYTES = 256 * 2 ** 20;
-const WANTED_FEATURES: readonly GPUFeatureName[] = ["timestamp-query", "shader-f16", "subgroups"];
 /** First guesses of floating-point operations a millisecond, for splitting submits; refined by measuring. */
 const WORK_RATE = { hardware: 2e8, software: 2e6 } as const;
 
@@ -93,10 +45,9 @@ export class Gpu {
   readonly tuner: Tuner;
   /** The body of a program that is being recorded. */
   recording?: Recording;
-  private scopes: Scope[] = [];
-  private liveTensors = 0;
+  /** The scopes and program bodies that are open, and the tensors that are alive. */
+  readonly scopes = new Scopes();
   private disposed = false;
-  private profiling = false;
   /** Rejects once the device is lost or the gpu disposed; never resolves. */
   private readonly lost: Promise<never>;
   private rejectPending: (error: HandgradError) => void = () => {};
@@ -108,7 +59,6 @@ export class Gpu {
     readonly device: GPUDevice,
     readonly info: GpuInfo,
     private readonly ownsDevice: boolean,
-    private readonly releaseHost: () => void,
     options: OpenGpuOptions,
   ) {
     this.limits = device.limits;
@@ -162,14 +112,8 @@ export class Gpu {
   /** Writes data to a storage, in order with the ops recorded before. */
   upload(storage: Storage, data: ArrayBufferView, what: string): void {
     this.throwIfDisposed();
-    this.forbidInScope(`${what}: an upload`, "make the tensor before it, and write() to it");
+    this.scopes.forbid(`${what}: an upload`, "make the tensor before it, and write() to it");
     this.stream.upload(storage, data);
-  }
-
-  /** @throws ProgramError inside a scope or program body */
-  forbidInScope(deed: string, advice: string): void {
-    const scope = this.scopes[this.scopes.length - 1];
-    if (scope) throw new ProgramError(`${deed} inside a ${scope.kind} body is not taken; ${advice}`);
   }
 
   /** Waits for everything recorded and returns a copy of the storage's first bytes. */
@@ -200,7 +144,8 @@ export class Gpu {
     }
   }
 
-  private unlessLost<T>(work: Promise<T>): Promise<T> {
+  /** Rejects with the device's loss if that comes first. */
+  unlessLost<T>(work: Promise<T>): Promise<T> {
     return Promise.race([work, this.lost]);
   }
 
@@ -239,7 +184,8 @@ export class Gpu {
    * @throws ProgramError if the body returns a promise, uploads, reads back or disposes of an outer tensor
    */
   scope<T>(body: () => T): T {
-    return this.inScope("scope", body);
+    this.throwIfDisposed();
+    return this.scopes.run("scope", body);
   }
 
   /**
@@ -254,7 +200,9 @@ export class Gpu {
     this.recording = recording;
     let result: T;
     try {
-      result = this.inScope("program", body);
+      result = this.scopes.run("program", body, (results) => {
+        recording.results = results;
+      });
     } catch (error) {
       for (const storage of recording.storages) this.pool.release(storage);
       throw error;
@@ -271,60 +219,6 @@ export class Gpu {
     return program;
   }
 
-  private inScope<T>(kind: Scope["kind"], body: () => T): T {
-    this.throwIfDisposed();
-    const scope: Scope = { created: new Set(), kind };
-    this.scopes.push(scope);
-    let kept: Set<unknown> = new Set();
-    let result: T;
-    try {
-      result = body();
-      if (isThenable(result)) {
-        result.then(undefined, () => {}); // What it rejects with comes of being in here, and is told by this error.
-        throw new ProgramError(
-          `gpu.${kind}: the body returned a promise; it must be synchronous, read results after it`,
-        );
-      }
-      kept = collect(result);
-    } finally {
-      for (const tensor of scope.created) if (!kept.has(tensor)) tensor.dispose();
-      this.scopes.pop();
-      if (kind === "program" && this.recording) this.recording.results = [...scope.created];
-      // What lives on belongs to the scope around this one.
-      const outer = this.scopes[this.scopes.length - 1];
-      if (outer) for (const tensor of scope.created) outer.created.add(tensor);
-    }
-    return result;
-  }
-
-  /** Runs `body` as if no scope were open. */
-  outsideScopes(body: () => void): void {
-    const open = this.scopes;
-    this.scopes = [];
-    try {
-      body();
-    } finally {
-      this.scopes = open;
-    }
-  }
-
-  /** Counts a tensor and hands it to the innermost scope. */
-  track(tensor: Trackable): void {
-    this.liveTensors++;
-    this.scopes[this.scopes.length - 1]?.created.add(tensor);
-  }
-
-  /** Forgets a tensor. @throws ProgramError if it was made outside the innermost scope or program body */
-  untrack(tensor: Trackable): void {
-    const scope = this.scopes[this.scopes.length - 1];
-    if (scope && !scope.created.delete(tensor)) {
-      throw new ProgramError(
-        `dispose: the tensor was made outside this ${scope.kind} body; dispose of it after the body`,
-      );
-    }
-    this.liveTensors--;
-  }
-
   /** Checks a user's record and makes it a kernel; see `KernelRecord`. */
   kernel<Options = undefined>(record: KernelRecord<Options>): Kernel<Options> {
     return new Kernel(record);
@@ -334,7 +228,7 @@ export class Gpu {
   memory(): MemoryReport {
     const { bytesUsed, bytesPooled, created } = this.pool;
     return {
-      tensors: this.liveTensors,
+      tensors: this.scopes.liveTensors,
       bytesUsed: bytesUsed - this.placeholder.capacity,
       bytesPooled,
       buffersCreated: created,
@@ -348,38 +242,7 @@ export class Gpu {
    */
   profile(body: () => unknown): Promise<Profile> {
     if (this.recording) throw new ProgramError("gpu.profile: not inside a program body");
-    return this.takeProfile(body);
-  }
-
-  private async takeProfile(body: () => unknown): Promise<Profile> {
-    if (this.profiling) throw new ProgramError("gpu.profile: another profile is being taken; wait for it");
-    this.profiling = true;
-    const times = new Map<string, { calls: number; milliseconds: number }>();
-    const report = (name: string, milliseconds: number): void => {
-      const row = times.get(name) ?? { calls: 0, milliseconds: 0 };
-      times.set(name, { calls: row.calls + 1, milliseconds: row.milliseconds + milliseconds });
-    };
-    const profiler = this.device.features.has("timestamp-query") ? new Profiler(this.device) : undefined;
-    try {
-      await this.settleDone();
-      const start = performance.now();
-      this.stream.profiler = profiler;
-      this.stream.timer = profiler ? undefined : report;
-      await body();
-      await this.settleDone();
-      const totalMilliseconds = performance.now() - start;
-      this.stream.profiler = undefined;
-      if (profiler) await this.unlessLost(profiler.read(report));
-      const clock = profiler ? "timestamp-query" : "wall clock";
-      return { clock, kernels: summarize(times), totalMilliseconds };
-    } finally {
-      // What a failed body left recorded is run under this profile, not under the next.
-      await this.unlessLost(this.stream.settle()).catch(() => {});
-      this.stream.profiler = undefined;
-      this.stream.timer = undefined;
-      this.profiling = false;
-      profiler?.destroy();
-    }
+    return takeProfile(this, body);
   }
 
   /**
@@ -420,7 +283,6 @@ export class Gpu {
     this.pool.clear();
     this.allocator.destroyAll();
     if (this.ownsDevice) this.device.destroy();
-    this.releaseHost();
   }
 
   [Symbol.dispose](): void {
@@ -438,75 +300,4 @@ export class Gpu {
     event.preventDefault();
     this.errors.park(new KernelError(`gpu: the device refused a command: ${event.error.message}`));
   };
-}
-
-/** Opens the caller's device, or the adapter that the host finds, with all the limits that the adapter has. */
-export async function openGpuWith(
-  findAdapter: (wanted: string | undefined) => Promise<HostAdapter>,
-  options: OpenGpuOptions = {},
-): Promise<Gpu> {
-  if (options.device) {
-    const { device } = options;
-    const info = describe(device.adapterInfo, undefined, "the caller's device", device);
-    return new Gpu(device, info, false, () => {}, options);
-  }
-  const host = await findAdapter(options.adapter);
-  let device: GPUDevice | undefined;
-  try {
-    const { adapter } = host;
-    device = await adapter.requestDevice({
-      requiredLimits: readLimits(adapter.limits),
-      requiredFeatures: WANTED_FEATURES.filter((feature) => adapter.features.has(feature)),
-    });
-    const info = describe(adapter.info, host.kind, host.driver, device);
-    return new Gpu(device, info, true, () => host.release(), options);
-  } catch (error) {
-    device?.destroy();
-    host.release();
-    throw error;
-  }
-}
-
-function describe(
-  /** Absent on the devices of older browsers. */
-  adapter: GPUAdapterInfo | undefined,
-  kind: GpuInfo["kind"] | undefined,
-  driver: string,
-  device: GPUDevice,
-): GpuInfo {
-  return {
-    vendor: adapter?.vendor ?? "",
-    architecture: adapter?.architecture ?? "",
-    device: adapter?.device ?? "",
-    description: adapter?.description ?? "",
-    kind: kind ?? (adapter ? adapterKind(adapter) : "hardware"),
-    driver,
-    limits: readLimits(device.limits),
-    features: [...device.features].sort(),
-  };
-}
-
-function readLimits(limits: GPUSupportedLimits): Record<string, number> {
-  const result: Record<string, number> = {};
-  for (const name in limits) {
-    const value = (limits as unknown as Record<string, unknown>)[name];
-    if (typeof value === "number") result[name] = value;
-  }
-  return result;
-}
-
-/** All objects reachable from a body's result through arrays, maps and plain records. */
-function collect(value: unknown, found: Set<unknown> = new Set()): Set<unknown> {
-  if (typeof value !== "object" || value === null || found.has(value)) return found;
-  found.add(value);
-  if (Array.isArray(value) || value instanceof Map || value instanceof Set) {
-    for (const item of value instanceof Map ? value.values() : value) collect(item, found);
-  } else if (Object.getPrototypeOf(value) === Object.prototype || Object.getPrototypeOf(value) === null) {
-    for (const item of Object.values(value)) collect(item, found);
-  }
-  return found;
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }

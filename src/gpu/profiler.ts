@@ -1,5 +1,7 @@
 /** Time a kernel: a timestamp at both ends of a pass that holds a single dispatch. */
 import { BufferUsage } from "./allocator.js";
+import { ProgramError } from "./errors.js";
+import type { Gpu } from "./gpu.js";
 
 /** One row of `gpu.profile`. */
 export interface KernelTime {
@@ -74,8 +76,44 @@ export class Profiler {
   }
 }
 
+/** The gpus whose time is being taken. */
+const profiled = new WeakSet<Gpu>();
+
+/** What `gpu.profile` does. @throws ProgramError while another profile of this gpu is taken */
+export async function takeProfile(gpu: Gpu, body: () => unknown): Promise<Profile> {
+  if (profiled.has(gpu)) throw new ProgramError("gpu.profile: another profile is being taken; wait for it");
+  profiled.add(gpu);
+  const { stream } = gpu;
+  const times = new Map<string, { calls: number; milliseconds: number }>();
+  const report = (name: string, milliseconds: number): void => {
+    const row = times.get(name) ?? { calls: 0, milliseconds: 0 };
+    times.set(name, { calls: row.calls + 1, milliseconds: row.milliseconds + milliseconds });
+  };
+  const profiler = gpu.device.features.has("timestamp-query") ? new Profiler(gpu.device) : undefined;
+  try {
+    await gpu.finish();
+    const start = performance.now();
+    stream.profiler = profiler;
+    stream.timer = profiler ? undefined : report;
+    await body();
+    await gpu.finish();
+    const totalMilliseconds = performance.now() - start;
+    stream.profiler = undefined;
+    if (profiler) await gpu.unlessLost(profiler.read(report));
+    const clock = profiler ? "timestamp-query" : "wall clock";
+    return { clock, kernels: summarize(times), totalMilliseconds };
+  } finally {
+    // What a failed body left recorded is run under this profile, not under the next.
+    await gpu.unlessLost(stream.settle()).catch(() => {});
+    stream.profiler = undefined;
+    stream.timer = undefined;
+    profiled.delete(gpu);
+    profiler?.destroy();
+  }
+}
+
 /** Collects times by kernel, longest first. */
-export function summarize(times: ReadonlyMap<string, { calls: number; milliseconds: number }>): KernelTime[] {
+function summarize(times: ReadonlyMap<string, { calls: number; milliseconds: number }>): KernelTime[] {
   return [...times]
     .map(([kernel, { calls, milliseconds }]) => ({ kernel, calls, milliseconds }))
     .sort((a, b) => b.milliseconds - a.milliseconds);

@@ -6,7 +6,8 @@
 import type { Storage } from "./buffers.js";
 import { type PreparedDispatch, type Recorded, storagesOf, type Transfer } from "./commands.js";
 import { DisposedError, KernelError, ProgramError } from "./errors.js";
-import type { Gpu, Trackable } from "./gpu.js";
+import type { Gpu } from "./gpu.js";
+import type { Trackable } from "./scopes.js";
 import type { Pipeline } from "./pipelines.js";
 import { createUniformBuffer, packSlots, prepare, SLOT_BYTES } from "./submission.js";
 
@@ -127,7 +128,7 @@ export class Program<Result = unknown> {
       throw new ProgramError("program: dispose() inside another program's body is not taken; call it after");
     this.disposed = true;
     if (this.uniformBuffer) gpu.stream.destroyBufferLater(this.uniformBuffer);
-    gpu.outsideScopes(() => {
+    gpu.scopes.outside(() => {
       for (const tensor of recording.results) tensor.dispose();
     });
     for (const storage of recording.storages) gpu.pool.release(storage);

@@ -1,6 +1,6 @@
 import { type AdapterKind, adapterKind, adapterText } from "../gpu/adapter.js";
 import { NoAdapterError } from "../gpu/errors.js";
-import type { HostAdapter } from "../gpu/gpu.js";
+import type { HostAdapter } from "../gpu/open.js";
 import {
   driverFolders,
   driverVariables,
@@ -47,7 +47,7 @@ export async function findNodeAdapter(
 ): Promise<HostAdapter> {
   const { best, attempts } = await search(wanted, false);
   if (!best) throw new NoAdapterError(explain(wanted, attempts));
-  return { ...best, release() {} }; // nothing to release: see `instances`
+  return best;
 }
 
 /**
