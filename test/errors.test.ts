@@ -249,6 +249,33 @@ errors("what the device refuses is told with the kernel's name, and the next ops
   });
 });
 
+errors("also where the device answers error scopes late", async () => {
+  await withGpu(async (gpu) => {
+    const { device } = gpu;
+    const buffer = device.createBuffer({ size: 64, usage: 0x0080 | 0x0004 | 0x0008 });
+    const foreign = fromBuffer(gpu, buffer, [16], { dtype: "u32" });
+    await affine(foreign, 2, 1).data();
+    buffer.destroy();
+    const restore = intercept(device, "popErrorScope", (original) => async () => {
+      const answer = await original();
+      await moment(30);
+      return answer;
+    });
+    const reading = affine(foreign, 2, 1).data();
+    restore();
+    await assertRejects(() => reading, KernelError, /the device refused a submit/);
+    const again = intercept(device, "popErrorScope", (original) => async () => {
+      const answer = await original();
+      await moment(30);
+      return answer;
+    });
+    affine(foreign, 2, 1);
+    const finishing = gpu.finish();
+    again();
+    await assertRejects(() => finishing, KernelError, /the device refused a submit/);
+  });
+});
+
 errors("the caller's own mistakes on a shared device are the caller's", async () => {
   await withGpu(async (gpu) => {
     const { device } = gpu;

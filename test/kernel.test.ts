@@ -208,6 +208,18 @@ kernels("two tensors of one foreign buffer are known to share it", async () => {
   buffer.destroy();
 });
 
+kernels("in place needs tensors of one size, which views of a foreign buffer may not have", async () => {
+  const gpu = await sharedGpu();
+  const buffer = gpu.device.createBuffer({ size: 64, usage: 0x0080 | 0x0004 | 0x0008 });
+  const half = fromBuffer(gpu, buffer, [8]);
+  const whole = fromBuffer(gpu, buffer, [16]);
+  const twice = gpu.kernel(record({ inPlace: { y: "x" }, shape: () => ({ y: [16] }) }));
+  const run = () => twice.run({ x: half }, undefined, { out: { y: whole } });
+  await assertRejects(run, ShapeError, /"y" is written and shares its buffer with "x"/);
+  for (const t of [half, whole]) t.dispose();
+  buffer.destroy();
+});
+
 kernels("optional inputs switch their flag", async () => {
   const gpu = await sharedGpu();
   const x = tensor(gpu, counting(9));

@@ -89,9 +89,15 @@ memory("the pool keeps to its cap and gives up what was not released for longest
       large.dispose();
       assert.is(gpu.memory().bytesPooled, 4096);
       assert.is(largeDestroyed.calls.length, 1);
-      const { buffersCreated } = gpu.memory();
-      empty(gpu, [512]).dispose();
-      assert.is(gpu.memory().buffersCreated, buffersCreated, "the size released last is still there");
+      const createdFor = (count: number) => {
+        const { buffersCreated } = gpu.memory();
+        empty(gpu, [count]).dispose();
+        return gpu.memory().buffersCreated - buffersCreated;
+      };
+      assert.is(createdFor(512), 0, "2 KiB are still there");
+      assert.is(createdFor(256), 0, "so is 1 KiB, which from now on was released last");
+      assert.is(createdFor(320), 1, "1.25 KiB take the place of the 2 KiB");
+      assert.equal([createdFor(256), createdFor(320), createdFor(512)], [0, 0, 1]);
       for (let count = 64; count < 5000; count += 61) {
         empty(gpu, [count]).dispose();
         assert.ok(gpu.memory().bytesPooled <= 4096, `${gpu.memory().bytesPooled} pooled`);
@@ -183,6 +189,7 @@ memory("an allocation that fails is told, and its buffer is never used again", a
     assert.is(gpu.memory().bytesPooled, 0, "the pool makes room");
     assertExact(await x.data(), counting(5), "told once, and later reads work");
     big.dispose();
+    assert.is(gpu.memory().bytesPooled, 0, "the buffer that failed is not kept");
     const again = tensor(gpu, counting(1024));
     assert.is.not(again.buffer, buffer);
     assertExact(await affine(again, 3, 1).data(), affineOf(counting(1024), 3, 1));
