@@ -248,6 +248,15 @@ devices("read-backs that were pending on a lost device never come out as zeros",
   }
 });
 
+devices("nothing of a read-back stays behind in a gpu that lives on", async () => {
+  const { gpu, close } = await openOnOwnDevice();
+  const x = tensor(gpu, counting(8));
+  for (let i = 0; i < 20; i++) await Promise.all([x.data(), gpu.flush(), gpu.finish()]);
+  await moment();
+  assert.is(gpu.lifetime.pending, 0);
+  close();
+});
+
 devices("a device that is lost already is refused at the first use", async () => {
   const owner = await openGpu();
   owner.dispose();

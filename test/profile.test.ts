@@ -96,6 +96,10 @@ profiles("work from before and after is not counted", async () => {
     affine(x, 2, 1);
     assert.equal(callsOf(await gpu.profile(() => {})), {});
     assert.equal(callsOf(await gpu.profile(() => affine(x, 2, 1))), { test_affine: 1 });
+    const before = gpu.stream.submits;
+    for (let i = 0; i < 5; i++) affine(x, 2, 1);
+    await gpu.finish();
+    assert.is(gpu.stream.submits - before, 1, "no more waiting for each");
   });
 });
 

@@ -5,6 +5,7 @@ import type { Recorded } from "./commands.js";
 import { DeviceLostError, DisposedError, HandgradError, KernelError, ProgramError } from "./errors.js";
 import { Kernel, type KernelRecord, type View } from "./kernel.js";
 import { NonFiniteScan } from "./non_finite_scan.js";
+import { Lifetime } from "./lifetime.js";
 import { ParkedErrors } from "./parked_errors.js";
 import { PipelineCache } from "./pipelines.js";
 import type { GpuInfo, OpenGpuOptions } from "./open.js";
@@ -48,9 +49,8 @@ export class Gpu {
   /** The scopes and program bodies that are open, and the tensors that are alive. */
   readonly scopes = new Scopes();
   private disposed = false;
-  /** Rejects once the device is lost or the gpu disposed; never resolves. */
-  private readonly lost: Promise<never>;
-  private rejectPending: (error: HandgradError) => void = () => {};
+  /** Ends when the device is lost or the gpu disposed of. */
+  readonly lifetime = new Lifetime();
   /** What the device's `lost` promise holds on to; emptied by `dispose`, since a caller's device may live on. */
   private readonly watch: { gpu?: Gpu } = { gpu: this };
   private readonly scan?: NonFiniteScan;
@@ -76,10 +76,6 @@ export class Gpu {
     this.tuner = new Tuner(info, options.tuning);
     this.placeholder = this.pool.acquire(16, this);
     this.scan = options.debug ? new NonFiniteScan(this) : undefined;
-    this.lost = new Promise((_, reject) => {
-      this.rejectPending = reject;
-    });
-    this.lost.catch(() => {}); // Thrown at whoever waits; nobody waiting is no error.
     // Error scopes stand around all calls on the device; on a device of our own what slips through is ours as well.
     if (ownsDevice) device.addEventListener("uncapturederror", this.onUncapturedError);
     const { watch } = this;
@@ -144,9 +140,9 @@ export class Gpu {
     }
   }
 
-  /** Rejects with the device's loss if that comes first. */
+  /** Rejects with the device's loss, or the gpu's disposal, if that comes first. */
   unlessLost<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.lost]);
+    return this.lifetime.unlessEnded(work);
   }
 
   /** Submits what is recorded. Resolves once it is encoded; @throws the first error that was parked. */
@@ -278,7 +274,7 @@ export class Gpu {
       "gpu: it was disposed while work was pending; read results before dispose()",
     );
     this.stream.markLost(error);
-    this.rejectPending(error);
+    this.lifetime.end(error);
     this.device.removeEventListener("uncapturederror", this.onUncapturedError);
     this.pool.clear();
     this.allocator.destroyAll();
@@ -293,7 +289,7 @@ export class Gpu {
     const why = message ? `${reason}: ${message}` : reason;
     const error = new DeviceLostError(`gpu: the device was lost (${why}); open a new one with openGpu()`);
     this.stream.markLost(error);
-    this.rejectPending(error);
+    this.lifetime.end(error);
   }
 
   private readonly onUncapturedError = (event: GPUUncapturedErrorEvent): void => {
