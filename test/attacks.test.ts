@@ -212,6 +212,21 @@ attacks("early stop leaves a sample alone once it is lost", async () => {
   assert.ok(frozen > 10, `${frozen} samples stopped`);
 });
 
+attacks("with early stop, restarts go on with the samples that are left", async () => {
+  const { model, x, labels } = await setUp();
+  const options = { epsilon: EPSILON, steps: 2, relativeStep: 0.5, earlyStop: true };
+  const samples: number[] = [];
+  const one = await attack(model, x, pgd({ ...options, restarts: 1 }), { labels });
+  const two = await attack(model, x, pgd({ ...options, restarts: 2 }), {
+    labels,
+    onProgress: (at) => samples.push(at.samples),
+  });
+  const clean = mean(one.cleanSuccess) * labels.length;
+  assert.ok(one.counts.success > clean, "the first try finds something");
+  assert.equal(samples, [Math.round(labels.length - clean), labels.length - one.counts.success]);
+  for (const result of [one, two]) result.dispose();
+});
+
 attacks("targeted attacks reach their class, and no other counts", async () => {
   const { model, x, labels } = await setUp();
   const epsilon = 0.25;

@@ -1,6 +1,7 @@
 import { abs, copy, full, mul, square as squared, sub, sum, type Tensor, tensor } from "handgrad";
 import {
   type Attack,
+  type AttackLoss,
   adamPgd,
   apgd,
   crossEntropyLoss,
@@ -143,6 +144,10 @@ for (const norm of NORMS) {
     const random = seededRandom(5);
     for (const size of [3, 12, 101]) {
       const x = random.array([9, size], { low: 0, high: 1 });
+      // Some pixels have no room on one side.
+      x.data.forEach((_, i) => {
+        if (random.uniform() < 0.3) x.data[i] = random.integer(0, 1);
+      });
       // No two slopes of one size, which the reference could not tell apart.
       const sizes = random.permutation(9 * size).map((rank) => (rank + 1) / 64);
       const gradient = array64(
@@ -219,6 +224,30 @@ steps("gradients that are zero or not finite are flagged for their own samples o
       assert.equal(got, expected, `${how.name} ${norm}`);
     }
   }
+});
+
+steps("a success is kept before any greater loss, and the greatest loss among equals", async () => {
+  const gpu = await sharedGpu();
+  const x = full(gpu, [2, 4], 0.5);
+  const up = full(gpu, [2, 4], 1);
+  // The steps raise the score, while the loss falls: only success can make a later step better.
+  const falling = (threshold: number): AttackLoss => {
+    const score = scoreLoss({ threshold });
+    return (y, aims) => {
+      const { loss, ...rest } = score(y, aims);
+      return { ...rest, loss: mul(loss, -1) };
+    };
+  };
+  const options = { epsilon: 0.4, steps: 4, stepSize: 0.1, randomStart: false };
+  const lossAt = async (threshold: number, keep: "best" | "last") => {
+    const how = pgd({ ...options, keep, loss: falling(threshold) });
+    const { loss, flags } = perturb(sumWith(up), { x }, how);
+    const [value, flag] = [(await loss.data())[0], (await flags.data())[0]];
+    return [Math.round(10 * value) / 10, flag];
+  };
+  assert.equal(await lossAt(2.7, "best"), [-2.8, FLAGS.success]);
+  assert.equal(await lossAt(9, "best"), [-2, 0]);
+  assert.equal(await lossAt(2.7, "last"), [-3.6, FLAGS.success]);
 });
 
 steps("random starts are uniform in the ball, and their numbers hang on the sample alone", async () => {

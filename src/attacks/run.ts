@@ -18,7 +18,7 @@ import { enter, openLedger } from "./ledger.js";
 import { type AttackLoss, marginLoss } from "./losses.js";
 import type { Differentiable } from "./model.js";
 import { type AttackResult, CurveMean, readResult, type StageReport } from "./result.js";
-import { Sitting } from "./sitting.js";
+import { type SampleSet, Sitting } from "./sitting.js";
 
 export interface RunOptions {
   /** The class of each sample; for `scoreLoss` 1 lowers the score and 0 raises it. Default: the model's own word. */
@@ -61,7 +61,8 @@ const rangeKernel = defineKernel({
  * Attacks samples and keeps the best result of each: of its steps, its restarts, and the clean image. A list of
  * attacks is a chain: each goes on with the samples that survived those before it.
  * @param x [n, …], from 0 to 1
- * @throws ValueError for pixels outside 0 to 1, labels out of range or losses that do not compare; ShapeError
+ * @returns A label or target that is no class of the model gives its sample a loss of NaN, which is counted.
+ * @throws ValueError for pixels outside 0 to 1 or attacks that make no chain; ShapeError
  * @example
  * const { success, counts, delta } = await attack(model, images, pgd({ epsilon: 8 / 255 }), { labels });
  * const hard = [apgd({ epsilon }), apgdTargeted({ epsilon }), square({ epsilon, queries: 5000 })];
@@ -119,10 +120,8 @@ export async function attackAtEach(
     const asks =
       goal !== undefined ||
       (!labels && [judge, ...stages.map(({ loss }) => loss)].some((loss) => loss.ofClasses));
-    const asked = asks
-      ? await askModel(model, set, judge, batch, goal, stages[0].seed, owned)
-      : { labels, targets };
-    const sitting = new Sitting(model, { ...set, ...asked }, judge, batch);
+    const asked = asks ? await askModel(model, set, judge, batch, goal, stages[0].seed, owned) : set;
+    const sitting = new Sitting(model, asked, judge, batch);
     owned.push(sitting);
 
     const look = lookAt(judge);
@@ -240,23 +239,30 @@ function goalOf(stages: readonly Attack[], given: boolean): Attack["target"] {
   );
 }
 
+/** Labels and targets that the model itself names where none were given. */
 async function askModel(
   model: Differentiable,
-  set: { x: Tensor; labels?: Tensor; targets?: Tensor; firstSample: number },
+  set: SampleSet,
   judge: AttackLoss,
   batch: number,
   goal: Attack["target"],
   seed: number,
   owned: { dispose(): void }[],
-) {
+): Promise<SampleSet> {
+  const words = (): Tensor => {
+    const classes = zeros(set.x.gpu, [set.x.shape[0]], { dtype: "u32" });
+    owned.push(classes);
+    return classes;
+  };
+  const labels = set.labels ?? words();
+  const targets = goal ? words() : undefined;
   const sitting = new Sitting(model, set, judge, batch);
   try {
-    const { labels, targets } = await sitting.ask(goal, seed);
-    for (const asked of [labels, targets]) if (asked && asked !== set.labels) owned.push(asked);
-    return { labels, targets: targets ?? set.targets };
+    await sitting.ask({ labels, targets }, goal, seed);
   } finally {
     sitting.dispose();
   }
+  return { ...set, labels, targets: targets ?? set.targets };
 }
 
 function classesOf(

@@ -10,7 +10,7 @@ import { clear, copy, empty, type Tensor, tensor, zeros } from "../tensor.js";
 import { copyRowsWhere } from "./copy_rows.js";
 import type { Attack, Batch, Outcome } from "./definition.js";
 import { enter, type Ledger, NO_LOSS, openLedger } from "./ledger.js";
-import type { Aims, AttackLoss } from "./losses.js";
+import type { AttackLoss } from "./losses.js";
 import type { Differentiable } from "./model.js";
 import { chooseTargets, type Target } from "./targets.js";
 
@@ -92,6 +92,7 @@ export class Sitting {
   private readonly draw: Tensor;
   private readonly rows = new Map<number, Rows>();
   private readonly programs = new Map<Attack, Map<number, StagePrograms>>();
+  private readonly recorded: Program[] = [];
   private readonly curves = new Map<Attack, Tensor>();
 
   constructor(
@@ -144,11 +145,16 @@ export class Sitting {
     return this.curves.get(how);
   }
 
-  /** Labels and targets that the model itself names, for the whole set. */
-  async ask(target: Target | undefined, seed: number): Promise<Aims> {
+  /**
+   * Sets labels to the classes that the model itself names (unless the set has labels), and targets by them.
+   * @param classes u32 [n] each, the caller's
+   */
+  async ask(
+    { labels, targets }: { readonly labels: Tensor; readonly targets?: Tensor },
+    target: Target | undefined,
+    seed: number,
+  ): Promise<void> {
     const { x, labels: given, firstSample } = this.set;
-    const labels = given ?? zeros(this.gpu, [x.shape[0]], { dtype: "u32" });
-    const targets = target && zeros(this.gpu, [x.shape[0]], { dtype: "u32" });
     const rows = Array.from({ length: x.shape[0] }, (_, i) => i);
     for (let start = 0; start < rows.length; start += this.batch) {
       const part = rows.slice(start, start + this.batch);
@@ -164,14 +170,10 @@ export class Sitting {
       });
       await this.gpu.flush();
     }
-    return { labels, targets };
   }
 
   dispose(): void {
-    for (const sizes of this.programs.values()) {
-      for (const { begin, round, end } of sizes.values())
-        for (const program of [end, round, begin]) program?.dispose();
-    }
+    for (const program of this.recorded.reverse()) program.dispose();
     for (const words of this.rows.values()) words.dispose();
     for (const curve of this.curves.values()) curve.dispose();
     for (const held of [this.delta, this.best, this.flags, this.epsilon, this.draw]) held.dispose();
@@ -205,7 +207,7 @@ export class Sitting {
   private record(how: Attack, size: number): void {
     const { gpu, set, model } = this;
     const { rows, samples, slots, all } = this.rowsOf(size);
-    const begin = gpu.program(() => {
+    const begin = this.program(() => {
       const batch: Batch = {
         x: gatherRows(set.x, rows),
         labels: set.labels && gatherRows(set.labels, rows),
@@ -217,13 +219,13 @@ export class Sitting {
       return { batch, ...how.record(model, batch) };
     });
     const { batch, outcome, rounds, round } = begin.result;
-    const repeated = round && rounds > 0 ? gpu.program(round) : undefined;
+    const repeated = round && rounds > 0 ? this.program(round) : undefined;
     for (let i = 1; i < rounds; i++) repeated?.run();
     if (!this.curves.has(how)) {
       this.curves.set(how, zeros(gpu, [set.x.shape[0], outcome.curve.shape[1]]));
     }
     const curve = this.curves.get(how) as Tensor;
-    const end = gpu.program(() => {
+    const end = this.program(() => {
       if (how.loss !== this.judge || how.target === "eachInTurn") this.judgeAnew(batch, outcome);
       const { loss, flags } = outcome;
       const { improved } = mergeKernel.run(
@@ -235,6 +237,12 @@ export class Sitting {
     });
     const sizes = this.programs.get(how) ?? new Map<number, StagePrograms>();
     this.programs.set(how, sizes.set(size, { begin, round: repeated, rounds, end }));
+  }
+
+  private program<T>(body: () => T): Program<T> {
+    const program = this.gpu.program(body);
+    this.recorded.push(program);
+    return program;
   }
 
   /** Stages with losses of their own are compared by one that all share. */
