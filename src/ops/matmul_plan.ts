@@ -34,7 +34,7 @@ export interface AdapterTraits {
 }
 
 /** Below so many operations a product on a software adapter is not worth a copy to aligned rows. */
-const SMALL_WORK = 2e5;
+const SMALL_WORK = 1e6;
 /** From so many operations on, the larger tile's speed is worth its compile time on a software adapter. */
 const LARGE_WORK = 4e7;
 /** Fewer workgroups than this leave an adapter's cores idle, if k is long enough to be split. */

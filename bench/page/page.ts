@@ -1,0 +1,125 @@
+/** The bench in a browser: the same cases, checks and rounds, peers loaded into the page. */
+import { openGpu } from "handgrad";
+import { type Case, cases, type Input, type Spec } from "../cases.js";
+import { type Contender, Handgrad, measureCase } from "../measure.js";
+import { benchResult, type CaseResult, caseResult, chart, header, row } from "../report.js";
+import { measureRoof } from "../roof.js";
+
+/** What a module in peers/ exports. */
+interface PeerModule {
+  readonly name: string;
+  open(): Promise<void>;
+  prepare(spec: Spec, inputs: readonly Input[]): PreparedPeer | undefined | Promise<PreparedPeer | undefined>;
+}
+
+interface PreparedPeer {
+  run(): unknown;
+  read(result: unknown): Promise<Float32Array>;
+  drop(result: unknown): void;
+  wait(): Promise<void>;
+  free(): void;
+}
+
+class PagePeer implements Contender {
+  private current?: PreparedPeer;
+
+  constructor(private readonly peer: PeerModule) {}
+
+  get name(): string {
+    return this.peer.name;
+  }
+
+  async prepare(spec: Spec, inputs: readonly Input[], _which: Case): Promise<Float32Array | undefined> {
+    this.current?.free();
+    this.current = await this.peer.prepare(spec, inputs);
+    return this.current?.read(await this.current.run());
+  }
+
+  async again(): Promise<Float32Array> {
+    const current = this.current as PreparedPeer;
+    return current.read(await current.run());
+  }
+
+  async time(count: number): Promise<number> {
+    const current = this.current as PreparedPeer;
+    const start = performance.now();
+    for (let i = 0; i < count; i++) {
+      const result = current.run();
+      current.drop(result instanceof Promise ? await result : result);
+    }
+    await current.wait();
+    return performance.now() - start;
+  }
+}
+
+const element = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
+const print = (line: string): void => {
+  element("log").textContent += `${line}\n`;
+};
+
+async function loadPeers(): Promise<PagePeer[]> {
+  const loaded: PagePeer[] = [];
+  for (const box of document.querySelectorAll<HTMLInputElement>("input[name=peer]:checked")) {
+    try {
+      const peer = (await import(
+        new URL(`../dist/bench/${box.value}.js`, document.baseURI).href
+      )) as PeerModule;
+      await peer.open();
+      loaded.push(new PagePeer(peer));
+    } catch (error) {
+      print(`without ${box.value}: ${(error as Error).message}`);
+    }
+  }
+  return loaded;
+}
+
+async function run(): Promise<unknown> {
+  const filter = new RegExp(element<HTMLInputElement>("filter").value, "i");
+  const quick = element<HTMLInputElement>("quick").checked;
+  const gpu = await openGpu();
+  try {
+    const { vendor, architecture, description, kind } = gpu.info;
+    print(`adapter: ${[vendor, architecture, description].filter(Boolean).join(", ")} (${kind})`);
+    const roof = await measureRoof(gpu, { quick });
+    print(`roof: ${roof.gflops.toFixed(1)} GFLOP/s, copy ${roof.copyGBs.toFixed(2)} GB/s`);
+    const peers = await loadPeers();
+    const names = peers.map(({ name }) => name);
+    print(`\n${header(names)}`);
+    const results: CaseResult[] = [];
+    for (const which of cases) {
+      if (!filter.test(which.name) && !filter.test(which.group)) continue;
+      const effort = quick ? { rounds: 5, batchMilliseconds: 15 } : { rounds: 15, batchMilliseconds: 50 };
+      const result = caseResult(which, await measureCase(which, [new Handgrad(gpu), ...peers], effort), roof);
+      results.push(result);
+      print(row(result, names));
+      for (const [peer, { problem }] of Object.entries(result.peers))
+        if (problem) print(`    ${peer}: ${problem}`);
+    }
+    const all = benchResult(gpu.info, roof, results);
+    offer("json", "bench.json", "application/json", JSON.stringify(all, null, 2));
+    offer("html", "bench.html", "text/html", chart(all, names));
+    print(`\ndone; failed: ${results.filter(({ ours }) => ours.ms === null).length}`);
+    return all;
+  } finally {
+    gpu.dispose();
+  }
+}
+
+/** Shows a link that downloads a text. */
+function offer(id: string, name: string, type: string, text: string): void {
+  const link = element<HTMLAnchorElement>(id);
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = name;
+  link.hidden = false;
+}
+
+element("start").addEventListener("click", () => {
+  const button = element<HTMLButtonElement>("start");
+  button.disabled = true;
+  run()
+    .catch((error) => print(`FAILED: ${(error as Error).message}`))
+    .finally(() => {
+      button.disabled = false;
+      document.body.dataset.state = "done";
+    });
+});
