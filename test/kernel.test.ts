@@ -80,6 +80,8 @@ kernels("a record that does not fit its WGSL is refused when the kernel is made"
     [/binding "x" is array<i32>, and an array of f32, u32/, { wgsl: typed("array<i32>") }],
     [/binding "x" is array<f16>/, { wgsl: typed("array<f16>") }],
     [/binding "x" is array<Pair>/, { wgsl: `struct Pair { a: f32, b: f32 } ${typed("array<Pair>")}` }],
+    [/inPlace has \{ z: "x" \}/, { inPlace: { z: "x" } }],
+    [/inPlace has \{ y: "y" \}/, { inPlace: { y: "y" } }],
     [/must be a struct/, { wgsl: uniform("", "u32") }],
     [/uniform field "v: vec3f" must be/, { wgsl: uniform("struct Params { n: u32, v: vec3f }") }],
     [
@@ -376,6 +378,18 @@ kernels("more bindings than the adapter has are a LimitError", async () => {
     );
     assertExact(await x.data(), [1]);
   });
+});
+
+kernels("work() must return a number of operations", async () => {
+  const gpu = await sharedGpu();
+  const x = tensor(gpu, [1, 2]);
+  const start = gpu.memory().tensors;
+  for (const work of [Number.NaN, -1, Number.POSITIVE_INFINITY]) {
+    const run = () => gpu.kernel(record({ work: () => work })).run({ x });
+    await assertRejects(run, KernelError, /work\(\) returned/);
+  }
+  assert.is(gpu.memory().tensors, start);
+  x.dispose();
 });
 
 kernels("shape() must return a shape for every output", async () => {

@@ -1,7 +1,8 @@
 import { KernelError } from "handgrad";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Constants, mergeBinding, readInterface, specializeWgsl } from "../src/gpu/wgsl.js";
+import { type Constants, specializeWgsl } from "../src/gpu/wgsl.js";
+import { mergeBinding, readInterface } from "../src/gpu/wgsl_interface.js";
 import { assertRejects } from "./helpers/errors.js";
 
 const wgsl = suite("wgsl");

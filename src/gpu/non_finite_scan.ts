@@ -6,7 +6,7 @@ import { ValueError } from "./errors.js";
 import type { Gpu } from "./gpu.js";
 import { gridFor, type View } from "./kernel.js";
 import type { PipelineSource } from "./pipelines.js";
-import { readInterface } from "./wgsl.js";
+import { readInterface } from "./wgsl_interface.js";
 
 const NOTHING = 0xffffffff;
 const source: PipelineSource = {

@@ -3,7 +3,8 @@
  * a later call tries again. The key holds what the pipeline depends on: source, constants and binding modes.
  */
 import { KernelError, LimitError } from "./errors.js";
-import { type Constants, mergeBinding, specializeWgsl, type WgslInterface } from "./wgsl.js";
+import { type Constants, specializeWgsl } from "./wgsl.js";
+import { mergeBinding, type WgslInterface } from "./wgsl_interface.js";
 
 const COMPUTE_STAGE = 4;
 

@@ -1,6 +1,6 @@
 /** The uniform struct of a dispatch: values by field name, packed as WGSL lays them out. */
 import { ValueError } from "./errors.js";
-import type { UniformField } from "./wgsl.js";
+import type { UniformField } from "./wgsl_interface.js";
 
 /** A number, or the four of a vec4u. */
 export type UniformValue = number | readonly number[];

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { readInterface, specializeWgsl } from "../../src/gpu/wgsl.js";
+import { specializeWgsl } from "../../src/gpu/wgsl.js";
+import { readInterface } from "../../src/gpu/wgsl_interface.js";
 import { sharedGpu } from "../helpers/gpu.js";
 
 const shaders = suite("shaders");
