@@ -18,9 +18,8 @@ import { type Bench, learnerOf, makeBench, paymentsOf, runForward, stateOf } fro
 import { upload } from "./helpers/tensors.js";
 import { type Array64, array64, map, sizeOf } from "./reference/array64.js";
 import { zip } from "./reference/elementwise.js";
-import { softmax } from "./reference/losses.js";
 import { conv2dInputGrad } from "./reference/convolution.js";
-import { agentOf, chainRule, learn64, type Payer64, receiverOf } from "./reference/neurons.js";
+import { agentOf, chainRule, foresight64, learn64, type Payer64, receiverOf } from "./reference/neurons.js";
 import type { State } from "./reference/network.js";
 import { matmul } from "./reference/matmul.js";
 
@@ -72,25 +71,7 @@ function pays(
   });
 }
 
-/** Growth of a neuron's attention if receivers answer: h Σ_j w_j g_j(h) / n, differenced at h. */
-function foreseen({ w, x, logits, error }: Payer64): Array64 {
-  const [samples, classes] = logits.shape;
-  const onehot = map(error, (value, at) => Math.round(softmax(logits).data[at] - samples * value));
-  return map(x, (h, at) => {
-    const [sample, unit] = [Math.floor(at / x.shape[1]), at % x.shape[1]];
-    const own = Array.from({ length: classes }, (_, j) => w.data[unit * classes + j]);
-    const growth = (moved: number) => {
-      const z = own.map((weight, j) => logits.data[sample * classes + j] + weight * (moved - h));
-      const p = softmax(array64([1, classes], z)).data;
-      return (
-        own.reduce((sum, weight, j) => sum + weight * (onehot.data[sample * classes + j] - p[j]), 0) * moved
-      );
-    };
-    return -(growth(h + 1e-5) - growth(h - 1e-5)) / 2e-5 / samples;
-  });
-}
-
-pays("foresight", ruleNamed("foresight"), (payer) => (payer.top ? foreseen(payer) : chainRule(payer)));
+pays("foresight", ruleNamed("foresight"), (payer) => (payer.top ? foresight64(payer) : chainRule(payer)));
 
 pays("the control", ruleNamed("movement"), ({ w, x, signal }) => {
   const squares = map(signal, (g) => g * g);

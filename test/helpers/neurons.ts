@@ -16,11 +16,19 @@ export interface Bench {
   labels: Array64;
 }
 
+export interface BenchOptions {
+  inputShape: readonly number[];
+  classes: number;
+  seed?: number;
+  /** Instead of noise. */
+  batch?: { x: Array64; labels: Array64 };
+}
+
 /** A network with random weights and biases, and a batch of noise with random labels. */
 export async function makeBench(
   gpu: Gpu,
   records: readonly LayerRecord[],
-  { inputShape, classes, seed = 1 }: { inputShape: readonly number[]; classes: number; seed?: number },
+  { inputShape, classes, seed = 1, batch }: BenchOptions,
 ): Promise<Bench> {
   const random = seededRandom(seed);
   const model = buildModel(gpu, records, { seed });
@@ -28,8 +36,8 @@ export async function makeBench(
     if (!name.endsWith("bias")) continue;
     parameter.write(Float32Array.from(random.array(parameter.shape, { low: -0.2, high: 0.2 }).data));
   }
-  const x = random.array(inputShape);
-  const labels = random.integers([inputShape[0]], 0, classes - 1);
+  const x = batch?.x ?? random.array(inputShape);
+  const labels = batch?.labels ?? random.integers([inputShape[0]], 0, classes - 1);
   return { gpu, records, model, state: await stateOf(model), x, labels };
 }
 

@@ -4,11 +4,11 @@
  */
 import type { LayerRecord } from "../../src/layers/layer.js";
 import { type ActivationName, activateGrad } from "./activations.js";
-import { type Array64, map, reshape, sizeOf } from "./array64.js";
+import { type Array64, array64, map, reshape, sizeOf } from "./array64.js";
 import { batchNormTrainGrad } from "./batch_norm.js";
 import { conv2dBiasGrad, conv2dInputGrad, conv2dWeightGrad } from "./convolution.js";
 import { zip } from "./elementwise.js";
-import { softmaxCrossEntropy } from "./losses.js";
+import { softmax, softmaxCrossEntropy } from "./losses.js";
 import { matmul } from "./matmul.js";
 import { forwardNetwork, type State } from "./network.js";
 import { averagePool2dGrad, globalAveragePool2dGrad, maxPool2d, maxPool2dGrad } from "./pooling.js";
@@ -183,5 +183,26 @@ export function shares64(w: Array64): Array64 {
   return map(w, (value, at) => {
     const total = totals[receiverOf(at, w.shape)];
     return (2 * value * (1 - (value * value) / total)) / total;
+  });
+}
+
+/**
+ * What a neuron of the last hidden layer is paid if its receivers answer: its growth of attention h Σ_j w_j g_j(h) / n,
+ * with g = onehot - softmax, differenced at h; as a cost.
+ */
+export function foresight64({ w, x, logits, error }: Payer64): Array64 {
+  const [samples, classes] = logits.shape;
+  const onehot = map(error, (value, at) => Math.round(softmax(logits).data[at] - samples * value));
+  return map(x, (h, at) => {
+    const [sample, unit] = [Math.floor(at / x.shape[1]), at % x.shape[1]];
+    const own = Array.from({ length: classes }, (_, j) => w.data[unit * classes + j]);
+    const growth = (moved: number) => {
+      const z = own.map((weight, j) => logits.data[sample * classes + j] + weight * (moved - h));
+      const p = softmax(array64([1, classes], z)).data;
+      return (
+        own.reduce((sum, weight, j) => sum + weight * (onehot.data[sample * classes + j] - p[j]), 0) * moved
+      );
+    };
+    return -(growth(h + 1e-5) - growth(h - 1e-5)) / 2e-5 / samples;
   });
 }
