@@ -97,59 +97,48 @@ fn words_of(block: u32, row: u32) -> vec4u {
   return philox(vec4u(block, params.stream, sample, round), vec2u(params.key_low, params.key_high));
 }
 
-// ln(1 - n 2^-24), n from 0 to 2^24 - 1; see random_normal.wgsl.
-fn log_of_complement(n: u32) -> f32 {
-  let bits = bitcast<u32>(f32(0x1000000u - n));
-  let half = (bits & 0x7fffffu) >= 0x3504f3u;
-  let m = bitcast<f32>((bits & 0x7fffffu) | select(0x3f800000u, 0x3f000000u, half));
-  let e = f32(i32(bits >> 23u) - 127 - 24 + select(0, 1, half));
+// Exponential numbers, -ln(1 - n 2^-24) of the words' upper 24 bits n; see random_normal.wgsl.
+fn exponential(words: vec4u) -> vec4f {
+  let bits = bitcast<vec4u>(vec4f(vec4u(0x1000000u) - (words >> vec4u(8u))));
+  let half = (bits & vec4u(0x7fffffu)) >= vec4u(0x3504f3u);
+  let m = bitcast<vec4f>((bits & vec4u(0x7fffffu)) | select(vec4u(0x3f800000u), vec4u(0x3f000000u), half));
+  let e = vec4f(vec4i(bits >> vec4u(23u)) - 151 + select(vec4i(0), vec4i(1), half));
   let f = m - 1.0;
   let s = f / (2.0 + f);
   let q = s * s;
   let tail = q * (0.6666666667 + q * (0.4 + q * (0.2857142857 + q * (0.2222222222 + q * 0.1818181818))));
-  return e * 0.693147180560 + s * (2.0 + tail);
-}
-
-fn exponential(word: u32) -> f32 {
-  return max(-log_of_complement(word >> 8u), 0.0);
+  return max(-(e * 0.693147180560 + s * (2.0 + tail)), vec4f(0.0));
 }
 
 // sin(t pi/2) for t in [0, 1].
-fn quarter_sine(t: f32) -> f32 {
+fn quarter_sine(t: vec4f) -> vec4f {
   let q = t * t;
   let tail = 1.60441184787e-4 + q * (-3.598843235e-6 + q * 5.692172920e-8);
   return t * (1.570796326795 + q * (-0.645964097506 + q * (0.0796926262462 + q * (-0.00468175413532 + q * tail))));
 }
 
-// Two normal numbers of two words, by Box and Muller's transform.
-fn box_muller(radius_word: u32, angle_word: u32) -> vec2f {
-  let radius = sqrt(2.0 * exponential(radius_word));
-  let t = f32((angle_word >> 8u) & 0x3fffffu) * 0x1p-22;
-  let sine = quarter_sine(t);
-  let cosine = quarter_sine(1.0 - t);
-  var direction = vec2f(cosine, sine);
-  switch (angle_word >> 30u) {
-    case 1u: { direction = vec2f(-sine, cosine); }
-    case 2u: { direction = vec2f(-cosine, -sine); }
-    case 3u: { direction = vec2f(sine, -cosine); }
-    default: {}
-  }
-  return radius * direction;
-}
-
-fn laplace(word: u32) -> f32 {
-  // The lowest bit, which the exponential does not use, is the sign.
-  return select(-1.0, 1.0, (word & 1u) == 1u) * exponential(word);
+// Four normal numbers, by Box and Muller's transform of (x, y) and of (z, w).
+fn normal(words: vec4u) -> vec4f {
+  let radius = sqrt(2.0 * exponential(words));
+  let angle = words.yyww;
+  let t = vec4f((angle >> vec4u(8u)) & vec4u(0x3fffffu)) * 0x1p-22;
+  // The angle's first two bits are the quadrant; the cosine is the sine of a quadrant further.
+  let quadrant = (angle >> vec4u(30u)) + vec4u(1u, 0u, 1u, 0u);
+  let odd = (quadrant & vec4u(1u)) == vec4u(1u);
+  let size = quarter_sine(select(t, 1.0 - t, odd));
+  let below = (quadrant & vec4u(2u)) == vec4u(2u);
+  return radius.xxzz * select(size, -size, below);
 }
 
 // Four elements before they are brought to the ball.
-fn drawn(block: u32, row: u32) -> vec4f {
-  let words = words_of(block, row);
+fn drawn(words: vec4u) -> vec4f {
   if (KIND == UNIFORM && NORM == LINF) { return vec4f(words >> vec4u(8u)) * 0x1p-23 - 1.0; }
   if (KIND == UNIFORM && NORM != L2) {
-    return vec4f(laplace(words.x), laplace(words.y), laplace(words.z), laplace(words.w));
+    // The lowest bit, which the exponential does not use, is the sign.
+    let sizes = exponential(words);
+    return select(-sizes, sizes, (words & vec4u(1u)) == vec4u(1u));
   }
-  return vec4f(box_muller(words.x, words.y), box_muller(words.z, words.w));
+  return normal(words);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -164,13 +153,19 @@ fn main(
   let radius = epsilon[0];
   let blocks = (params.size + 3u) / 4u;
 
-  // The elements as they are drawn or given, and their norm.
+  // The elements as they are drawn or given, and their norm. The block behind the last holds the slack of the norm.
   var sum = 0.0;
-  for (var block = lane; block < blocks; block += WORKGROUP_SIZE) {
+  for (var block = lane; block <= blocks; block += WORKGROUP_SIZE) {
     var values = vec4f(0.0);
-    if (KIND == UNIFORM) { values = drawn(block, row); }
-    if (KIND == GAUSSIAN) { values = radius * params.deviation * drawn(block, row); }
-    let taken = min(params.size - 4u * block, 4u);
+    if (KIND == UNIFORM || KIND == GAUSSIAN) {
+      let words = words_of(block, row);
+      values = drawn(words);
+      if (KIND == UNIFORM && NORM != LINF && block == blocks) {
+        sum += exponential(words).x * select(1.0, 2.0, NORM == L2);
+      }
+    }
+    if (KIND == GAUSSIAN) { values *= radius * params.deviation; }
+    let taken = min(params.size - min(4u * block, params.size), 4u);
     var part = 0.0;
     for (var i = 0u; i < taken; i++) {
       let at = first + 4u * block + i;
@@ -186,17 +181,9 @@ fn main(
   if (KIND == UNIFORM && NORM == LINF) { scale = radius; }
   if (NORM != LINF) {
     var size = total(lane, sum);
-    if (KIND == UNIFORM) {
-      let slack = exponential(words_of(blocks, row).x);
-      size += select(slack, 2.0 * slack, NORM == L2);
-    }
     if (NORM == L2) { size = sqrt(size); }
     let inside = INSIDE * radius;
-    if (KIND == UNIFORM) {
-      scale = inside / max(size, 1e-30);
-    } else if (size > inside) {
-      scale = inside / size;
-    }
+    if (KIND == UNIFORM || size > inside) { scale = inside / max(size, 1e-30); }
   }
 
   for (var block = lane; block < blocks; block += WORKGROUP_SIZE) {
