@@ -159,7 +159,8 @@ export function tensor(
   shapeOrOptions: Shape | TensorOptions = {},
   more: TensorOptions = {},
 ): Tensor {
-  const [given, options] = isShape(shapeOrOptions) ? [shapeOrOptions, more] : [undefined, shapeOrOptions];
+  const given = isShape(shapeOrOptions) ? shapeOrOptions : undefined;
+  const options: TensorOptions = { ...(given ? {} : shapeOrOptions), ...more };
   const dtype = options.dtype ?? (data instanceof Uint32Array ? "u32" : "f32");
   const { values, shape } = toTyped("tensor", data, dtype, options.checkFinite ?? true);
   const wanted = given ? resolveShape(given, values.length) : shape;
@@ -250,6 +251,8 @@ export function fromBuffer(
 }
 
 function isShape(value: Shape | TensorOptions): value is Shape {
+  if (ArrayBuffer.isView(value))
+    throw new ShapeError("tensor: shape must be an array of numbers, and is a typed array");
   return Array.isArray(value);
 }
 

@@ -68,6 +68,9 @@ tensors("typed arrays take a shape, and u32 comes by dtype or by Uint32Array", a
   assertExact(await c.data(), [7, 8]);
   const d = tensor(gpu, [4294967295, 0], { dtype: "u32" });
   assertExact(await d.data(), [4294967295, 0]);
+  const unshaped = tensor(gpu, [1, 2], undefined as never, { dtype: "u32" });
+  assert.is(unshaped.dtype, "u32");
+  unshaped.dispose();
   const e = tensor(gpu, Int32Array.of(-5, 5));
   assertExact(await e.data(), [-5, 5]);
   for (const t of [a, b, c, d, e]) t.dispose();
@@ -172,6 +175,8 @@ tensors("shapes are whole numbers that hold the data", async () => {
     ShapeError,
     /dtype is i32, and "f32" or "u32"/,
   );
+  const typed = Uint32Array.of(2, 3) as unknown as number[];
+  await assertRejects(() => tensor(gpu, six, typed), ShapeError, /shape must be an array of numbers/);
   const shape = [2, 3];
   const t = empty(gpu, shape);
   shape[0] = 9;

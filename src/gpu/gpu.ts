@@ -176,7 +176,8 @@ export class Gpu {
   }
 
   /**
-   * Runs `body` and releases every tensor made in it but those it returns (also inside arrays and records).
+   * Runs `body` and releases every tensor made in it but those it returns, also inside arrays, records, maps and sets
+   * (not inside objects of other classes).
    * @throws ProgramError if the body returns a promise, uploads, reads back or disposes of an outer tensor
    */
   scope<T>(body: () => T): T {
