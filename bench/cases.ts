@@ -3,12 +3,19 @@ import {
   adam,
   advance,
   batchNorm,
+  compressWeights,
   conv2d,
   conv2dInputGrad,
   conv2dWeightGrad,
   type Gpu,
+  maskedMatmul,
+  maskedMatmulInputGrad,
+  maskedMatmulWeightGrad,
   matmul,
+  type SparseForm,
+  type SparseWeights,
   softmaxCrossEntropy,
+  sparseWeights,
   sum,
   type Tensor,
   tensor,
@@ -20,10 +27,12 @@ import {
   checkConv,
   checkCrossEntropy,
   checkMatmul,
+  checkPgd,
   checkRowSums,
+  checkSparse,
   checkStep,
 } from "./reference.js";
-import { cnnStep, mlpStep } from "./steps.js";
+import { cnnStep, mlpStep, pgdLoop } from "./steps.js";
 
 /** An operand in handgrad's layout: NCHW images, OIHW weights, [in][out] dense weights. */
 export interface Input {
@@ -43,11 +52,14 @@ export interface Spec {
   readonly weightShape?: readonly number[];
   readonly axes?: readonly number[];
   readonly learningRate?: number;
+  readonly epsilon?: number;
+  readonly stepSize?: number;
+  readonly steps?: number;
 }
 
 export interface Case {
   readonly name: string;
-  readonly group: "matmul" | "conv" | "other" | "job";
+  readonly group: "matmul" | "conv" | "sparse" | "other" | "job";
   readonly shape: string;
   readonly spec: Spec;
   readonly flops?: number;
@@ -173,6 +185,66 @@ function convCases({ name, input, output, kernel, stride, padding, depthwise = f
     },
   ];
 }
+
+const SPARSE = { samples: 256, inputs: 512, outputs: 512 };
+
+function sparseWeightsOf(gpu: Gpu, form: SparseForm, sparsity: number): SparseWeights {
+  const { inputs, outputs } = SPARSE;
+  return sparseWeights(gpu, uniform([inputs, outputs], 2).data, [inputs, outputs], { form, sparsity });
+}
+
+/** A masked layer as its form computes it; the rate counts the weights that are kept. */
+function sparseCase(
+  form: SparseForm,
+  percent: number,
+  direction: "forward" | "input gradient" | "weight gradient",
+): Case {
+  const { samples, inputs, outputs } = SPARSE;
+  const sparsity = percent / 100;
+  const shapes = {
+    forward: [[samples, inputs]],
+    "input gradient": [[samples, outputs]],
+    "weight gradient": [
+      [samples, inputs],
+      [samples, outputs],
+    ],
+  }[direction];
+  return {
+    name: `sparse ${percent} % ${form} ${direction}`,
+    group: "sparse",
+    shape: `[${samples}, ${inputs}] · [${inputs}, ${outputs}]`,
+    spec: { op: "sparse" },
+    flops: 2 * samples * inputs * outputs * (1 - sparsity),
+    inputs: () => shapes.map((shape, i) => uniform(shape, 5 + i)),
+    ours: (gpu, [first, second]) => {
+      const weights = sparseWeightsOf(gpu, form, sparsity);
+      if (direction === "forward") return () => maskedMatmul(first, weights);
+      if (direction === "input gradient") return () => maskedMatmulInputGrad(first, weights);
+      return () => maskedMatmulWeightGrad(first, second, weights);
+    },
+    check: checkSparse(direction, () => {
+      const dense = uniform([inputs, outputs], 2).data;
+      return compressWeights(dense, [inputs, outputs], { form, sparsity });
+    }),
+    tolerance: 1e-5,
+  };
+}
+
+const sparseCases: Case[] = [
+  {
+    ...matmulCase([SPARSE.samples, SPARSE.inputs, SPARSE.outputs]),
+    name: "sparse: the dense layer",
+    group: "sparse",
+  },
+  ...[50, 80, 90, 95, 99].flatMap((percent) =>
+    (["masked", "blocks", "unstructured"] as const).map((form) => sparseCase(form, percent, "forward")),
+  ),
+  ...[90, 95].flatMap((percent) =>
+    (["input gradient", "weight gradient"] as const).map((direction) =>
+      sparseCase("blocks", percent, direction),
+    ),
+  ),
+];
 
 const otherCases: Case[] = [
   {
@@ -308,6 +380,28 @@ const jobCases: Case[] = [
   },
 ];
 
+const pgdOptions = { epsilon: 0.1, stepSize: 0.02, steps: 10 };
+
+jobCases.push({
+  name: "PGD-10 on the CNN, batch 64",
+  group: "job",
+  shape: "[64, 1, 28, 28]",
+  spec: { op: "pgd", ...pgdOptions },
+  flops: (10 * 64 * 4 * cnnFlops) / (6 * 128),
+  inputs: () => {
+    const images = uniform([64, 1, 28, 28], 1);
+    return [
+      { ...images, data: images.data.map((v) => (v + 1) / 2) },
+      labels(64, 10, 2),
+      ...cnnParameters(),
+    ] as Input[];
+  },
+  ours: (gpu, tensors) => pgdLoop(gpu, tensors, pgdOptions),
+  // Where a gradient is nearly 0 its sign is left to rounding: the share of such pixels.
+  check: checkPgd(pgdOptions),
+  tolerance: 0.01,
+});
+
 export const cases: readonly Case[] = [
   matmulCase([128, 128, 128]),
   matmulCase([256, 256, 256]),
@@ -349,6 +443,7 @@ export const cases: readonly Case[] = [
     padding: 1,
     depthwise: true,
   }),
+  ...sparseCases,
   ...otherCases,
   ...jobCases,
 ];

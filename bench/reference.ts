@@ -1,4 +1,5 @@
 /** The float64 side of the bench: results are checked on a sample of elements (all of them where that is cheap). */
+import { decompressWeights, type SparseMatrix } from "handgrad";
 import * as reference from "../test/reference/index.js";
 import { type Input, generator } from "./cases.js";
 import { relativeError } from "../test/helpers/compare.js";
@@ -129,6 +130,47 @@ export function checkConv(direction: "forward" | "inputGrad" | "weightGrad", siz
   };
 }
 
+/** Sparse layers against the dense product with the weights that are kept. */
+export function checkSparse(
+  direction: "forward" | "input gradient" | "weight gradient",
+  compress: () => SparseMatrix,
+): Check {
+  return ([y], [first, second]) => {
+    const matrix = compress();
+    const { inputs, outputs } = matrix;
+    const samples = first.shape[0];
+    if (direction !== "weight gradient") {
+      const back = direction === "input gradient";
+      const [k, n] = back ? [outputs, inputs] : [inputs, outputs];
+      const weights = {
+        shape: [inputs, outputs],
+        data: decompressWeights(matrix) as Float32Array<ArrayBuffer>,
+      };
+      const check = checkMatmul({ m: samples, n, k, batch: 1, transposeA: false, transposeB: back });
+      return check([y], [first, weights]);
+    }
+    // In blocks, gradients stand as the values do: [blocks, in, out].
+    const [height, width] = matrix.block;
+    const stored = matrix.rows.length * height * width;
+    const columnOf: number[] = [];
+    for (let c = 0; c + 1 < matrix.starts.length; c++) {
+      for (let i = matrix.starts[c]; i < matrix.starts[c + 1]; i++) columnOf.push(c);
+    }
+    return compareSample(y, stored, (index) => {
+      const block = Math.floor(index / (height * width));
+      const i = matrix.rows[block] * height + (Math.floor(index / width) % height);
+      const j = columnOf[block] * width + (index % width);
+      let [sum, absolute] = [0, 0];
+      for (let s = 0; s < samples; s++) {
+        const term = first.data[s * inputs + i] * second.data[s * outputs + j];
+        sum += term;
+        absolute += Math.abs(term);
+      }
+      return [sum, absolute];
+    });
+  };
+}
+
 const toArray64 = ({ shape, data }: Input) => reference.array64(shape, data);
 
 export const checkCrossEntropy: Check = ([y], [logits, labels]) =>
@@ -200,12 +242,49 @@ function referenceLosses(network: "mlp" | "cnn", [xInput, labelInput, ...rest]: 
   return losses;
 }
 
+const PGD_SAMPLES = 4;
+
+/** Projected gradient ascent on the first samples; the error is the share of pixels that came out otherwise. */
+export function checkPgd({
+  epsilon,
+  stepSize,
+  steps,
+}: {
+  epsilon: number;
+  stepSize: number;
+  steps: number;
+}): Check {
+  return ([y], [images, labels, ...rest]) => {
+    const size = images.data.length / images.shape[0];
+    const x0 = reference.array64(
+      [PGD_SAMPLES, ...images.shape.slice(1)],
+      images.data.slice(0, PGD_SAMPLES * size),
+    );
+    const classes = reference.array64([PGD_SAMPLES], labels.data.slice(0, PGD_SAMPLES));
+    const parameters = rest.map(toArray64);
+    let x = x0;
+    for (let step = 0; step < steps; step++) {
+      const { dx } = cnn(x, classes, parameters);
+      x = reference.map(x, (v, i) => {
+        const near = Math.min(
+          Math.max(v + stepSize * Math.sign(dx().data[i]), x0.data[i] - epsilon),
+          x0.data[i] + epsilon,
+        );
+        return Math.min(Math.max(near, 0), 1);
+      });
+    }
+    let off = y.length === images.data.length ? 0 : Infinity;
+    for (let i = 0; i < x.data.length; i++) if (!(Math.abs(y[i] - x.data[i]) <= 1e-4)) off++;
+    return off / x.data.length;
+  };
+}
+
 type Array64 = ReturnType<typeof reference.array64>;
-type Network = (
-  x: Array64,
-  labels: Array64,
-  parameters: readonly Array64[],
-) => { loss: number; gradients: Array64[] };
+interface Pass {
+  readonly loss: number;
+  readonly gradients: Array64[];
+}
+type Network = (x: Array64, labels: Array64, parameters: readonly Array64[]) => Pass;
 
 const masked = (dy: Array64, y: Array64): Array64 => reference.map(dy, (v, i) => (y.data[i] > 0 ? v : 0));
 
@@ -234,7 +313,11 @@ const mlp: Network = (x, labels, [w1, b1, w2, b2, w3, b3]) => {
   return { loss: loss.data[0], gradients };
 };
 
-const cnn: Network = (x, labels, [w1, b1, w2, b2, w3, b3]) => {
+const cnn = (
+  x: Array64,
+  labels: Array64,
+  [w1, b1, w2, b2, w3, b3]: readonly Array64[],
+): Pass & { dx(): Array64 } => {
   const window = { stride: 2, padding: 1 };
   const h1 = reference.conv2d(x, w1, { ...window, bias: b1, activation: "relu" });
   const h2 = reference.conv2d(h1, w2, { ...window, bias: b2, activation: "relu" });
@@ -251,5 +334,10 @@ const cnn: Network = (x, labels, [w1, b1, w2, b2, w3, b3]) => {
     reference.matmul(flat, dlogits, { transposeA: true }),
     columnSums(dlogits),
   ];
-  return { loss: loss.data[0], gradients };
+  let input: Array64 | undefined;
+  const dx = (): Array64 => {
+    input ??= reference.conv2dInputGrad(dh1, w1, { ...window, inputShape: x.shape });
+    return input;
+  };
+  return { loss: loss.data[0], gradients, dx };
 };

@@ -82,3 +82,54 @@ export function cnnStep(gpu: Gpu, [x, labels, ...parameters]: readonly Tensor[])
       return loss;
     });
 }
+
+/** One step of PGD in the maximum norm: along the sign, back into the ball around x0, back into 0 … 1. */
+const stepWgsl = `
+struct Params { epsilon: f32, step_size: f32, }
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> gradient: array<f32>;
+@group(0) @binding(2) var<storage, read> x0: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<uniform> params: Params;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x >= arrayLength(&x)) { return; }
+  let moved = x[id.x] + params.step_size * sign(gradient[id.x]);
+  let near = clamp(moved, x0[id.x] - params.epsilon, x0[id.x] + params.epsilon);
+  y[id.x] = clamp(near, 0.0, 1.0);
+}`;
+
+/** PGD on the CNN of `cnnStep`: all iterations recorded, nothing read back between them. */
+export function pgdLoop(
+  gpu: Gpu,
+  [x0, labels, ...parameters]: readonly Tensor[],
+  { epsilon, stepSize, steps }: { epsilon: number; stepSize: number; steps: number },
+): () => Tensor {
+  const [w1, b1, w2, b2, w3, b3] = parameters;
+  const window = { stride: 2, padding: 1 };
+  const move = gpu.kernel({
+    name: "bench_pgd_step",
+    wgsl: stepWgsl,
+    bindings: { x: "read", gradient: "read", x0: "read", y: "write" },
+    shape: ({ x }) => ({ y: x }),
+    uniforms: () => ({ epsilon, step_size: stepSize }),
+    grid: ({ y }) => [Math.ceil((y[0] * y[1] * y[2] * y[3]) / 64)],
+  });
+  return () =>
+    gpu.scope(() => {
+      let x = x0;
+      for (let step = 0; step < steps; step++) {
+        const h1 = conv2d(x, w1, { ...window, bias: b1, activation: "relu" });
+        const h2 = conv2d(h1, w2, { ...window, bias: b2, activation: "relu" });
+        const { dlogits } = softmaxCrossEntropy(
+          matmul(h2.reshape([h2.shape[0], -1]), w3, { bias: b3 }),
+          labels,
+        );
+        const dh2 = reluGrad(matmul(dlogits, w3, { transposeB: true }).reshape(h2.shape), h2);
+        const dh1 = reluGrad(conv2dInputGrad(dh2, w2, { ...window, inputShape: h1.shape }), h1);
+        const gradient = conv2dInputGrad(dh1, w1, { ...window, inputShape: x.shape });
+        x = move.run({ x, gradient, x0 }, undefined).y;
+      }
+      return x;
+    });
+}
