@@ -1,11 +1,11 @@
-// The schedule of APGD (F. Croce and M. Hein, "Reliable evaluation of adversarial robustness", ICML 2020), for each
-// sample: remembers the point of the largest loss, and at a checkpoint (window > 0) halves the step and goes back to
-// that point if
+// The schedule of APGD (F. Croce and M. Hein, "Reliable evaluation of adversarial robustness", ICML 2020),
+// for each sample: remembers the point of the largest loss, and at a checkpoint (window > 0) halves the step
+// and goes back to that point if
 //   the loss rose in at most rho window of the last `window` steps, or
 //   the step was not halved at the last checkpoint and the best loss has not grown since
-// The loss of this step is curve[row][column]. improved: a new best loss; restarted: to go back to the best point.
-// curve: [n, columns]; state: [n, 3], best loss, best loss at the last checkpoint, whether the step was halved there;
-// budget: [n, 2], epsilon and step; improved, restarted: [n].
+// The loss of this step is curve[row][column]. improved: a new best loss; restarted: to go back to the best
+// point. curve: [n, columns]; state: [n, 3], best loss, best loss at the last checkpoint, whether the step
+// was halved there; budget: [n, 2], epsilon and step; improved, restarted: [n].
 
 struct Params {
   count: u32,

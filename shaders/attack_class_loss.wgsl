@@ -1,14 +1,17 @@
-// Losses of a classifier that an attack raises, for each sample, with their gradients and whether the sample is lost.
-// z: a row of logits; y its label; t its target class, if the attack is targeted.
-//   LOSS 0, cross-entropy    ln sum_j exp(z_j - z_y);                              targeted: -ln sum_j exp(z_j - z_t)
-//   LOSS 1, margin           max_{j != y} z_j - z_y;                               targeted: z_t - max_{j != t} z_j
-//   LOSS 2, difference of logits ratio (F. Croce and M. Hein, ICML 2020), z_(1) >= z_(2) >= ... the sorted logits
-//                            -(z_y - max_{j != y} z_j) / (z_(1) - z_(3)); targeted: -(z_y - z_t) / (z_(1) - (z_(3) + z_(4)) / 2)
+// Losses of a classifier that an attack raises, for each sample, with their gradients and whether the sample
+// is lost. z: a row of logits, sorted z_(1) >= z_(2) >= ...; y its label; t its target, if there is one.
+//   LOSS 0, cross-entropy  ln sum_j exp(z_j - z_y)
+//                targeted  -ln sum_j exp(z_j - z_t)
+//   LOSS 1, margin         max_{j != y} z_j - z_y
+//                targeted  z_t - max_{j != t} z_j
+//   LOSS 2, difference of logits ratio (F. Croce and M. Hein, ICML 2020)
+//                          -(z_y - max_{j != y} z_j) / (z_(1) - z_(3))
+//                targeted  -(z_y - z_t) / (z_(1) - (z_(3) + z_(4)) / 2)
 //   success: some other class is above y; targeted: t is above all other classes, unless ANY_CLASS
-// logits, dlogits: [n, classes]; labels, targets, loss, success: [n]. A label or target that is no class gives NaN. One
-// invocation a sample.
-// Cross-entropy keeps its size where the probability rounds to 1: the log of 1 + s is a series for small s, and the
-// gradient of class y is the sum of the others, not a difference to 1.
+// logits, dlogits: [n, classes]; labels, targets, loss, success: [n]. A label or target that is no class
+// gives NaN. One invocation a sample.
+// Cross-entropy keeps its size where the probability rounds to 1: the log of 1 + s is a series for small s,
+// and the gradient of class y is the sum of the others, not a difference to 1.
 
 // @constants
 const LOSS: u32 = 0u;

@@ -1,9 +1,10 @@
-// Keeps the score of an attack: which samples are now better off (for the attacker) than they ever were.
-//   improved = (success, loss) > (best success, best loss), success first; a loss that is not finite never is better
+// Keeps the score of an attack: which samples are better off (for the attacker) than they ever were.
+//   improved = (success, loss) > (best success, best loss), success first; only a finite loss is better
 //   best = loss where improved;  curve[row][column] = loss, or the best so far (BEST_CURVE)
 //   flags[row] |= 1 if the loss is not finite, 4 where a success is kept
-// loss, success, best, flags, improved: [n]; curve: [n, columns]; column: query[0] / stride if there is a query counter
-// (past the end nothing is written). HAS_SUCCESS false: by the loss alone. TAKE_LAST: a finite loss always improves.
+// loss, success, best, flags, improved: [n]; curve: [n, columns]; column: query[0] / stride if there is a
+// query counter (past the end nothing is written). HAS_SUCCESS false: by the loss alone. TAKE_LAST: a finite
+// loss always improves.
 
 // @constants
 const HAS_SUCCESS: bool = true;

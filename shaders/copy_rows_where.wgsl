@@ -1,5 +1,5 @@
 // Copies the rows that a mask names.
-//   target[row] = source[row] where mask[row] != 0;  with slots target[slots[row]], slots past the end left out
+//   target[row] = source[row] where mask[row] != 0;  with slots target[slots[row]], those past the end not
 // source: [n, width]; mask, slots: [n]; target: [n or any, width].
 
 // @constants

@@ -1,9 +1,10 @@
-// Adam's direction for a projected gradient attack (D. P. Kingma and J. Ba, 2015), ascending, every element for itself.
+// Adam's direction for a projected gradient attack (D. P. Kingma and J. Ba, 2015), ascending, every element
+// for itself.
 //   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
 //   direction = (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + tiny)
 // with g divided by the largest size in the sample, so that neither g^2 nor tiny hides a small gradient.
-// gradient, m, v, direction: [n, size]; flags[row] |= 1 if an entry of the gradient is not finite (it counts as 0), 2
-// if all are 0 (or subnormal) in a sample without flag 4, that of success. One workgroup a sample.
+// gradient, m, v, direction: [n, size]; flags[row] |= 1 if an entry of the gradient is not finite (it counts
+// as 0), 2 if all are 0 (or subnormal) in a sample without flag 4, that of success. One workgroup a sample.
 
 // @constants
 const WORKGROUP_SIZE: u32 = 64u;

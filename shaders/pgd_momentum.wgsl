@@ -1,8 +1,8 @@
-// MI-FGSM's momentum: gradients of one size, added up (Y. Dong et al., "Boosting adversarial attacks with momentum",
-// CVPR 2018).
+// MI-FGSM's momentum: gradients of one size, added up (Y. Dong et al., "Boosting adversarial attacks with
+// momentum", CVPR 2018).
 //   moment = decay moment + g / |g|_1
-// gradient, moment: [n, size]; flags[row] |= 1 if an entry of the gradient is not finite (it counts as 0), 2 if all are
-// 0 (or subnormal) in a sample without flag 4, that of success. One workgroup a sample.
+// gradient, moment: [n, size]; flags[row] |= 1 if an entry of the gradient is not finite (it counts as 0), 2
+// if all are 0 (or subnormal) in a sample without flag 4, that of success. One workgroup a sample.
 
 // @constants
 const WORKGROUP_SIZE: u32 = 64u;
@@ -37,7 +37,8 @@ fn main(
   if (row >= params.count) { return; }
   let first = row * params.size;
 
-  // The largest size, by which all are divided first so that no sum overflows or vanishes, and the sum of sizes.
+  // The largest size, by which all are divided first so that no sum overflows or vanishes, and the sum of
+  // sizes.
   var most = 0.0;
   for (var i = lane; i < params.size; i += WORKGROUP_SIZE) {
     let value = gradient[first + i];

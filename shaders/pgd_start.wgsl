@@ -1,13 +1,17 @@
-// Where a projected gradient attack starts: a point of the ball of radius epsilon and of the box 0 <= x + delta <= 1.
+// Where a projected gradient attack starts: in the ball of radius epsilon and the box 0 <= x + delta <= 1.
 //   KIND 0: delta = 0
-//   KIND 1: uniform in the ball. linf: epsilon (2 u - 1). l2: epsilon g / sqrt(|g|_2^2 + 2 e). l1: +-epsilon e_i /
-//           (sum of e_i + e). u uniform, g normal, e exponential: F. Barthe, O. Guedon, S. Mendelson and A. Naor,
-//           "A probabilistic approach to the geometry of the l_p^n-ball", 2005
+//   KIND 1: uniform in the ball, of u uniform, g normal, e exponential:
+//           linf  epsilon (2 u - 1)
+//           l2    epsilon g / sqrt(|g|_2^2 + 2 e)
+//           l1    +-epsilon e_i / (sum of e_i + e)
+//           (F. Barthe, O. Guedon, S. Mendelson and A. Naor, "A probabilistic approach to the geometry of the
+//           l_p^n-ball", 2005)
 //   KIND 2: epsilon deviation g, brought back to the ball
 //   KIND 3: `given`, brought back to the ball
 // then clamped to the box; images = x + delta; budget = (epsilon, step_absolute + step_relative epsilon).
-// x, given, delta, images: [n, size]; samples: [n]; draw: [1]; epsilon: [1]; budget: [n, 2]. A sample's random words
-// hang on its number alone: block b of four is philox(b, stream, samples[row], draw). One workgroup a sample.
+// x, given, delta, images: [n, size]; samples: [n]; draw: [1]; epsilon: [1]; budget: [n, 2].
+// A sample's random words hang on its number alone: block b of four is philox(b, stream, samples[row], draw).
+// One workgroup a sample.
 
 // @constants
 const WORKGROUP_SIZE: u32 = 64u;
@@ -114,7 +118,8 @@ fn exponential(words: vec4u) -> vec4f {
 fn quarter_sine(t: vec4f) -> vec4f {
   let q = t * t;
   let tail = 1.60441184787e-4 + q * (-3.598843235e-6 + q * 5.692172920e-8);
-  return t * (1.570796326795 + q * (-0.645964097506 + q * (0.0796926262462 + q * (-0.00468175413532 + q * tail))));
+  let rest = 0.0796926262462 + q * (-0.00468175413532 + q * tail);
+  return t * (1.570796326795 + q * (-0.645964097506 + q * rest));
 }
 
 // Four normal numbers, by Box and Muller's transform of (x, y) and of (z, w).
@@ -153,7 +158,8 @@ fn main(
   let radius = epsilon[0];
   let blocks = (params.size + 3u) / 4u;
 
-  // The elements as they are drawn or given, and their norm. The block behind the last holds the slack of the norm.
+  // The elements as they are drawn or given, and their norm. The block behind the last holds the
+  // slack of the norm.
   var sum = 0.0;
   for (var block = lane; block <= blocks; block += WORKGROUP_SIZE) {
     var values = vec4f(0.0);

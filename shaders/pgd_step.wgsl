@@ -5,10 +5,10 @@
 // P takes a point to the ball of radius epsilon and to the box 0 <= x + z <= 1:
 //   linf  clamp(v, -epsilon, epsilon), then the box
 //   l2    v min(1, epsilon / |v|_2), then the box, which only shortens it
-// direction: of steepest ascent, linf sign(g), l2 g / |g|_2; without STEEPEST g itself. Entries of g that are not finite
-// count as 0. For l1 see pgd_step_l1.wgsl.
-// flags[row] |= 1 if an entry of the gradient is not finite, 2 if all of them are 0 (or subnormal) in a sample without
-// flag 4, that of success. With EARLY_STOP samples with flag 4 stay where they are.
+// direction: of steepest ascent, linf sign(g), l2 g / |g|_2; without STEEPEST g itself. Entries of g that are
+// not finite count as 0. For l1 see pgd_step_l1.wgsl.
+// flags[row] |= 1 if an entry of the gradient is not finite, 2 if all of them are 0 (or subnormal) in a
+// sample without flag 4, that of success. With EARLY_STOP samples with flag 4 stay where they are.
 // x, gradient, delta, previous, next, images: [n, size]; budget: [n, 2], epsilon and eta; flags: [n].
 // One workgroup a sample. Non-finite and zero are told by the bits: WGSL lets implementations assume no NaN.
 
@@ -97,7 +97,8 @@ fn direction(i: u32) -> f32 {
   return select(select(0.0, -1.0, g < 0.0), 1.0, g > 0.0);
 }
 
-// Sets what direction() needs. Dividing by the largest slope first keeps tiny gradients from underflowing to 0.
+// Sets what direction() needs. Dividing by the largest slope first keeps tiny gradients from
+// underflowing to 0.
 fn measure_slopes() {
   if (!STEEPEST || NORM == LINF) { return; }
   var most = 0.0;
@@ -125,7 +126,8 @@ fn point(i: u32, last: bool) -> f32 {
   let d = delta[first + i];
   let v = d + eta * direction(i);
   if (!last) { return v; }
-  return d + params.alpha * (projected(v, i, first_factor) - d) + (1.0 - params.alpha) * (d - previous[first + i]);
+  let z = projected(v, i, first_factor);
+  return d + params.alpha * (z - d) + (1.0 - params.alpha) * (d - previous[first + i]);
 }
 
 // The factor that brings the point into the ball of l2.

@@ -1,13 +1,13 @@
-// One step of a projected gradient attack in l1: direction, step, projection and clamp, each sample for itself.
+// One step of a projected gradient attack in l1: direction, step, projection, clamp, each sample for itself.
 //   v = delta + eta direction(gradient);  next = z, the point of ball and box nearest to v;  images = x + z
-// direction: sign(g) / (how many) at the `kept` largest |g| that the box lets move (F. Tramer and D. Boneh, NeurIPS
-// 2019), 0 elsewhere; without STEEPEST g itself. Entries of g that are not finite count as 0.
-// The nearest point with |z|_1 <= epsilon and 0 <= x + z <= 1 is z_i = v_i shrunk toward 0 by one threshold for all i and
-// clamped to the box. This threshold and that of the largest slopes are found by bisection.
-// flags[row] |= 1 if an entry of the gradient is not finite, 2 if all of them are 0 (or subnormal) in a sample without
-// flag 4, that of success. With EARLY_STOP samples with flag 4 stay where they are.
-// x, gradient, delta, next, images: [n, size]; budget: [n, 2], epsilon and eta; flags: [n]. One workgroup a sample;
-// each lane keeps the values of its elements in `next` and `images` on the way.
+// direction: sign(g) / (how many) at the `kept` largest |g| that the box lets move (F. Tramer and D. Boneh,
+// NeurIPS 2019), 0 elsewhere; without STEEPEST g itself. Entries of g that are not finite count as 0.
+// The nearest point with |z|_1 <= epsilon and 0 <= x + z <= 1 is z_i = v_i shrunk toward 0 by one threshold
+// for all i and clamped to the box. This threshold and that of the largest slopes are found by bisection.
+// flags[row] |= 1 if an entry of the gradient is not finite, 2 if all of them are 0 (or subnormal) in a
+// sample without flag 4, that of success. With EARLY_STOP samples with flag 4 stay where they are.
+// x, gradient, delta, next, images: [n, size]; budget: [n, 2], epsilon and eta; flags: [n].
+// One workgroup a sample; each lane keeps the values of its elements in `next` and `images` on the way.
 
 // @constants
 const WORKGROUP_SIZE: u32 = 64u;
@@ -85,7 +85,8 @@ fn main(
   let known = flags[row];
   let stopped = EARLY_STOP && (known & SUCCESS) != 0u;
 
-  // `next` takes the slopes, 0 where they are not finite, subnormal, or the box keeps delta from following them.
+  // `next` takes the slopes, 0 where they are not finite, subnormal, or the box keeps delta from following
+  // them.
   var found = 0u;
   var most = 0.0;
   for (var i = first + lane; i < end; i += WORKGROUP_SIZE) {
@@ -124,7 +125,8 @@ fn main(
   let threshold = select(low, high, few > 0.0);
   let moving = max(select(many, few, few > 0.0), 1.0);
 
-  // `next` takes the point after the step, `images` the room above, which the search below asks for again and again.
+  // `next` takes the point after the step, `images` the room above, which the search below asks for again and
+  // again.
   most = 0.0;
   for (var i = first + lane; i < end; i += WORKGROUP_SIZE) {
     let g = next[i];

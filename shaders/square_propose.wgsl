@@ -1,7 +1,8 @@
-// What the Square attack tries next (M. Andriushchenko, F. Croce, N. Flammarion and M. Hein, ECCV 2020), linf.
+// What the Square attack tries next (M. Andriushchenko, F. Croce, N. Flammarion, M. Hein, ECCV 2020), linf.
 //   query 0: vertical stripes of +-epsilon, a sign a column and channel
-//   query q: the best delta so far with one square window set to +-epsilon, a sign a channel; the window covers a share
-//            p of the image, which halves at 0.1 %, 0.5 %, 2 %, 5 %, 10 %, 20 %, 40 %, 60 % and 80 % of all queries
+//   query q: the best delta so far with one square window set to +-epsilon, a sign a channel; the window
+//            covers a share of the image, which halves at 0.1 %, 0.5 %, 2 %, 5 %, 10 %, 20 %, 40 %, 60 %
+//            and 80 % of all queries
 //   query >= queries: the best delta again
 // then clamped to the box 0 <= x + candidate <= 1; images = x + candidate.
 // x, best, candidate, images: [n, channels, height, width]; samples: [n]; draw, query, epsilon: [1].

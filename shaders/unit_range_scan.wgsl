@@ -1,6 +1,7 @@
 // Finds values outside 0 to 1, NaN among them.
 //   found |= 1 if any x[i] is outside
-// x: [n], by their bits: those of 0 to 1 are whole numbers up to 0x3f800000, and -0 is 0x80000000. found: [1].
+// x: [n], by their bits: those of 0 to 1 are whole numbers up to 0x3f800000, and -0 is 0x80000000. found:
+// [1].
 
 struct Params {
   count: u32,

@@ -32,7 +32,10 @@ export interface ApgdOptions extends AttackOptions {
 /** The first step is 2 ε, and every step but the first goes on with a quarter of the last move. */
 const FIRST_STEP = 2;
 const ALPHA = 0.75;
-/** Checkpoints as shares of all steps: the first window, what each loses against the one before, and the least. */
+/**
+ * Checkpoints as shares of all steps: the first window, what each loses against the one before, and the
+ * least.
+ */
 const WINDOW = { first: 0.22, shrink: 0.03, least: 0.06 } as const;
 
 interface ScheduleCall {
@@ -64,7 +67,9 @@ const scheduleKernel = defineKernel<ScheduleCall>({
   work: ({ curve }, { window }) => 40 * curve[0] * (window + 1),
 });
 
-/** The steps (from 1) after which the step size is looked at, with the number of steps since the one before. */
+/**
+ * The steps (from 1) after which the step size is looked at, with the number of steps since the one before.
+ */
 export function apgdCheckpoints(steps: number): Map<number, number> {
   const share = (part: number): number => Math.max(Math.floor(part * steps), 1);
   const checkpoints = new Map<number, number>();
@@ -87,8 +92,8 @@ export function apgd(options: ApgdOptions): Attack {
 }
 
 /**
- * APGD toward other classes, the most likely one first and with each restart the next one; any wrong class is a
- * success. By default on the targeted DLR loss and with 9 restarts, as AutoAttack does.
+ * APGD toward other classes, the most likely one first and with each restart the next one; any wrong class is
+ * a success. By default on the targeted DLR loss and with 9 restarts, as AutoAttack does.
  */
 export function apgdTargeted(options: Omit<ApgdOptions, "target">): Attack {
   const defaults = { loss: dlrLoss, restarts: 9 };

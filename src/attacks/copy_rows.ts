@@ -29,7 +29,8 @@ const copyKernel = defineKernel({
 });
 
 /**
- * target[row] = source[row] where mask[row] is not 0; with `slots` target[slots[row]], those past the end left out.
+ * target[row] = source[row] where mask[row] is not 0; with `slots` target[slots[row]], those past the end
+ * left out.
  * @param source [n, …], f32 or u32
  * @param mask u32 [n]
  * @param target [rows, …] of source's dtype, changed in place

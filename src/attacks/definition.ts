@@ -19,7 +19,9 @@ export interface Batch {
   readonly x: Tensor;
   /** u32 [n]; default the classes that the model takes the clean images for. */
   readonly labels?: Tensor;
-  /** u32 [n]: the class that each sample is to be taken for; default what the attack's `target` says, or none. */
+  /**
+   * u32 [n]: the class that each sample is to be taken for; default what the attack's `target` says, or none.
+   */
   readonly targets?: Tensor;
   /** u32 [n]: the number of each sample, on which its random numbers hang; default 0 to n - 1. */
   readonly samples?: Tensor;
@@ -113,7 +115,8 @@ export function checkOptions(
     throw new ValueError(`${name}: seed is ${seed}, and a whole number from 0 to 2^53 - 1 is taken`);
   if (target !== undefined && !TARGETS.includes(target)) {
     throw new ValueError(
-      `${name}: target is ${target}, and one of ${TARGETS.join(", ")} is taken; give classes as targets beside the labels`,
+      `${name}: target is ${target}, and one of ${TARGETS.join(", ")} is taken; give classes as targets ` +
+        `beside the labels`,
     );
   }
 }

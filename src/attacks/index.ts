@@ -1,4 +1,6 @@
-/** handgrad/attacks: adversarial examples, by gradients and without, against classifiers and any other score. */
+/**
+ * handgrad/attacks: adversarial examples, by gradients and without, against classifiers and any other score.
+ */
 export { apgd, apgdCheckpoints, type ApgdOptions, apgdTargeted } from "./apgd.js";
 export {
   type Attack,

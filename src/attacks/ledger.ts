@@ -1,4 +1,7 @@
-/** The books of an attack on a batch: the best loss of each sample, what became of it, and the loss of every step. */
+/**
+ * The books of an attack on a batch: the best loss of each sample, what became of it, and the loss of every
+ * step.
+ */
 import judgeWgsl from "../../shaders/attack_judge.wgsl";
 import { ShapeError } from "../gpu/errors.js";
 import type { Gpu } from "../gpu/gpu.js";
@@ -70,8 +73,8 @@ export function openLedger(gpu: Gpu, count: number, points: number): Ledger {
 }
 
 /**
- * Enters a step. A success is better than none, and of two the greater loss is; a loss that is not finite is never
- * better, and is flagged.
+ * Enters a step. A success is better than none, and of two the greater loss is; a loss that is not finite is
+ * never better, and is flagged.
  * @returns u32 [n]: 1 where this step is now the best
  */
 export function enter(

@@ -1,4 +1,6 @@
-/** What an attack raises: losses of single samples, never of a batch, with their gradients and who is lost. */
+/**
+ * What an attack raises: losses of single samples, never of a batch, with their gradients and who is lost.
+ */
 import classLossWgsl from "../../shaders/attack_class_loss.wgsl";
 import scoreLossWgsl from "../../shaders/attack_score_loss.wgsl";
 import { ShapeError, ValueError } from "../gpu/errors.js";
@@ -32,11 +34,15 @@ export interface Judged {
  */
 export interface AttackLoss {
   (y: Tensor, aims: Aims): Judged;
-  /** Whether y are logits and labels are needed: attacks without labels then take the model's own predictions. */
+  /**
+   * Whether y are logits and labels are needed: attacks without labels then take the model's own predictions.
+   */
   readonly ofClasses?: boolean;
 }
 
-/** The value of `LOSS` in attack_class_loss.wgsl, and how many classes the loss takes: untargeted, targeted. */
+/**
+ * The value of `LOSS` in attack_class_loss.wgsl, and how many classes the loss takes: untargeted, targeted.
+ */
 const CLASS_LOSSES = {
   crossEntropyLoss: { code: 0, classes: [2, 2] },
   marginLoss: { code: 1, classes: [2, 2] },
@@ -75,7 +81,8 @@ function checkAims(name: ClassLossName, { logits, labels, targets }: Shapes, any
   if (logits.length !== 2 || logits[1] < needed) {
     throw new ShapeError(
       `${name}: y has shape [${logits}], and logits [n, classes] of at least ${needed} classes are taken` +
-        `${name === "dlrLoss" ? " (crossEntropyLoss and marginLoss take fewer)" : ""}; for a score take scoreLoss`,
+        `${name === "dlrLoss" ? " (crossEntropyLoss and marginLoss take fewer)" : ""}; ` +
+        `for a score take scoreLoss`,
     );
   }
   if (!labels && (!targets || name === "dlrLoss" || anyClass))
@@ -95,8 +102,9 @@ function classLoss(name: ClassLossName): AttackLoss {
 }
 
 /**
- * Cross-entropy of the label, or minus that of the target. Its gradient vanishes where the model is so sure that all
- * other probabilities are 0 in float32 (logits about 88 apart): such samples are counted, and `dlrLoss` attacks them.
+ * Cross-entropy of the label, or minus that of the target. Its gradient vanishes where the model is so sure
+ * that all other probabilities are 0 in float32 (logits about 88 apart): such samples are counted, and
+ * `dlrLoss` attacks them.
  */
 export const crossEntropyLoss: AttackLoss = classLoss("crossEntropyLoss");
 
@@ -104,8 +112,8 @@ export const crossEntropyLoss: AttackLoss = classLoss("crossEntropyLoss");
 export const marginLoss: AttackLoss = classLoss("marginLoss");
 
 /**
- * The difference of logits ratio of Croce and Hein (ICML 2020), which does not change when logits are shifted or
- * scaled. Takes at least 3 classes, 4 if targeted.
+ * The difference of logits ratio of Croce and Hein (ICML 2020), which does not change when logits are shifted
+ * or scaled. Takes at least 3 classes, 4 if targeted.
  */
 export const dlrLoss: AttackLoss = classLoss("dlrLoss");
 
@@ -145,8 +153,8 @@ export interface ScoreLossOptions {
 }
 
 /**
- * A score itself, raised or lowered: with labels 1 (in) lowers it and 0 (out) raises it, which is what an attack on
- * both sides of a detector does. Attack the logit and not its sigmoid, which is flat from about 17.
+ * A score itself, raised or lowered: with labels 1 (in) lowers it and 0 (out) raises it, which is what an
+ * attack on both sides of a detector does. Attack the logit and not its sigmoid, which is flat from about 17.
  * @example
  * const both = pgd({ epsilon: 8 / 255, loss: scoreLoss() });
  * await attack(score, images, both, { labels: isInside });

@@ -1,13 +1,15 @@
-/** What an attack runs against: any function of images that is given as a forward pass and its input gradient. */
+/**
+ * What an attack runs against: any function of images that is given as a forward pass and its input gradient.
+ */
 import { ShapeError, ValueError } from "../gpu/errors.js";
 import type { Gpu } from "../gpu/gpu.js";
 import { div, sub } from "../ops/elementwise.js";
 import { type Tensor, tensor } from "../tensor.js";
 
 /**
- * A model, or a score made of one. `Sequential` is one as it is; a detector's score is a `forward` that goes on from
- * the model's, and an `inputGrad` that starts with the score's own gradient. Both record ops and return at once.
- * Weight gradients have no place here, so no attack can compute them.
+ * A model, or a score made of one. `Sequential` is one as it is; a detector's score is a `forward` that goes
+ * on from the model's, and an `inputGrad` that starts with the score's own gradient. Both record ops and
+ * return at once. Weight gradients have no place here, so no attack can compute them.
  * @example
  * const score: Differentiable = {
  *   forward(x) {

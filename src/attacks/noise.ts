@@ -17,16 +17,23 @@ import type { Differentiable } from "./model.js";
 import { startAttack } from "./start.js";
 
 export interface GaussianNoiseOptions extends AttackOptions {
-  /** Standard deviation of a pixel as a share of ε; default 0.5. What leaves the ball is brought back to it. */
+  /**
+   * Standard deviation of a pixel as a share of ε; default 0.5. What leaves the ball is brought back to it.
+   */
   readonly deviation?: number;
 }
 
-/** δ uniform in the ball (linf: each pixel uniform from -ε to ε), then clamped to the box. `restarts` is the number of tries. */
+/**
+ * δ uniform in the ball (linf: each pixel uniform from -ε to ε), then clamped to the box. `restarts` is the
+ * number of tries.
+ */
 export function uniformNoise(options: AttackOptions): Attack {
   return noise("uniformNoise", "uniform", options);
 }
 
-/** δ normal with a standard deviation of `deviation` · ε, brought back to the ball, then clamped to the box. */
+/**
+ * δ normal with a standard deviation of `deviation` · ε, brought back to the ball, then clamped to the box.
+ */
 export function gaussianNoise({ deviation = 0.5, ...options }: GaussianNoiseOptions): Attack {
   checkAtLeast("gaussianNoise", "deviation", deviation, 0);
   return noise("gaussianNoise", "gaussian", options, deviation);

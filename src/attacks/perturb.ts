@@ -11,8 +11,8 @@ export interface Perturbed extends Outcome {
 }
 
 /**
- * Records an attack on a batch and returns at once; works inside `gpu.scope` and `gpu.program`. Images must be from 0 to
- * 1, which only `attack` can check.
+ * Records an attack on a batch and returns at once; works inside `gpu.scope` and `gpu.program`. Images must
+ * be from 0 to 1, which only `attack` can check.
  * @returns δ, x + δ, loss, flags and curve, on the device
  * @throws ShapeError, ValueError if the batch does not fit the attack
  * @example

@@ -1,4 +1,7 @@
-/** Projected gradient attacks: PGD (Madry et al., ICLR 2018), and those that differ from it in step and direction. */
+/**
+ * Projected gradient attacks: PGD (Madry et al., ICLR 2018), and those that differ from it in step and
+ * direction.
+ */
 import { ValueError } from "../gpu/errors.js";
 import { zeros } from "../tensor.js";
 import { copyRowsWhere } from "./copy_rows.js";
@@ -31,7 +34,10 @@ export interface PgdOptions extends AttackOptions {
   readonly randomStart?: boolean;
   /** What is kept a sample: its best iterate (default), or the last one. */
   readonly keep?: "best" | "last";
-  /** Norm l1: the share of the pixels that a step leaves alone (Tramèr and Boneh 2019), from 0 to 1; default 0.95. */
+  /**
+   * Norm l1: the share of the pixels that a step leaves alone (Tramèr and Boneh 2019), from 0 to 1; default
+   * 0.95.
+   */
   readonly sparsity?: number;
 }
 
@@ -45,26 +51,29 @@ interface Direct {
 }
 
 /**
- * Projected gradient ascent with a random start: step by step along the steepest direction of the norm, back to the
- * ball, clamped to the box. The gradient of each sample is its own; nothing of the batch enters.
+ * Projected gradient ascent with a random start: step by step along the steepest direction of the norm, back
+ * to the ball, clamped to the box. The gradient of each sample is its own; nothing of the batch enters.
  * @throws ValueError for options out of range
  * @example
- * const { success } = await attack(model, images, pgd({ epsilon: 8 / 255, steps: 50, restarts: 5 }), { labels });
+ * const { success } = await attack(model, images, pgd({ epsilon, restarts: 5 }), { labels });
  */
 export function pgd(options: PgdOptions): Attack {
   return gradientAttack("pgd", options);
 }
 
 /**
- * The fast gradient sign method (Goodfellow et al., ICLR 2015): one step of length ε from the image, in l2 and l1
- * along their steepest directions.
+ * The fast gradient sign method (Goodfellow et al., ICLR 2015): one step of length ε from the image, in l2
+ * and l1 along their steepest directions.
  */
 export function fgsm(options: Omit<PgdOptions, "steps" | "stepSize" | "relativeStep" | "keep">): Attack {
   const one = { steps: 1, relativeStep: 1, keep: "last" } as const;
   return gradientAttack("fgsm", { randomStart: false, ...options, ...one });
 }
 
-/** The basic iterative method (Kurakin et al., ICLR 2017): PGD from the image itself, steps of ε / steps by default. */
+/**
+ * The basic iterative method (Kurakin et al., ICLR 2017): PGD from the image itself, steps of ε / steps by
+ * default.
+ */
 export function bim(options: PgdOptions): Attack {
   const { steps = 20 } = options;
   return gradientAttack("bim", { relativeStep: 1 / steps, randomStart: false, ...options });
@@ -89,8 +98,8 @@ export interface AdamPgdOptions extends PgdOptions {
 }
 
 /**
- * PGD along Adam's direction, which is not projected on the steepest one. Gradients are divided by their largest
- * entry in the sample, so that Adam's ε does not hide small ones.
+ * PGD along Adam's direction, which is not projected on the steepest one. Gradients are divided by their
+ * largest entry in the sample, so that Adam's ε does not hide small ones.
  */
 export function adamPgd({ betas = [0.9, 0.999], ...options }: AdamPgdOptions): Attack {
   if (!betas.every((beta) => beta >= 0 && beta < 1))

@@ -16,7 +16,9 @@ export interface StageReport {
   readonly lossCurve: Float64Array;
 }
 
-/** The result of `attack`. Masks hold 0 or 1 a sample. `delta` and `images` are the caller's to dispose of. */
+/**
+ * The result of `attack`. Masks hold 0 or 1 a sample. `delta` and `images` are the caller's to dispose of.
+ */
 export interface AttackResult {
   readonly epsilon: number;
   /** [n, …]: ‖δ‖ ≤ ε, and 0 where nothing was better than the image itself. */
@@ -49,7 +51,10 @@ export interface AttackCounts {
   readonly robust: number;
   /** A loss or a gradient was NaN or infinite. */
   readonly nonFinite: number;
-  /** A gradient was 0 in every entry before there was a success: saturated or masked; try `dlrLoss` or `square`. */
+  /**
+   * A gradient was 0 in every entry before there was a success: saturated or masked; try `dlrLoss` or
+   * `square`.
+   */
   readonly zeroGradient: number;
 }
 

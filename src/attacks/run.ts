@@ -1,10 +1,9 @@
-/** Attacks on whole sets of samples: batches, restarts, ε lists, and chains of attacks on those that survive. */
-import unitRangeWgsl from "../../shaders/unit_range_scan.wgsl";
+/**
+ * Attacks on whole sets of samples: batches, restarts, ε lists, and chains of attacks on those that survive.
+ */
 import { ShapeError, ValueError } from "../gpu/errors.js";
-import { defineKernel, sizeOf } from "../gpu/kernel.js";
-import { strideGrid } from "../ops/stride_grid.js";
-import { withWords } from "../ops/words.js";
-import { copy, type Tensor, tensor, zeros } from "../tensor.js";
+import { copy, type Tensor, zeros } from "../tensor.js";
+import { checkChain, checkRange, classesOf, goalOf, judgeOf } from "./checks.js";
 import {
   type Attack,
   type Batch,
@@ -15,19 +14,25 @@ import {
   sampleSizes,
 } from "./definition.js";
 import { enter, openLedger } from "./ledger.js";
-import { type AttackLoss, marginLoss } from "./losses.js";
+import type { AttackLoss } from "./losses.js";
 import type { Differentiable } from "./model.js";
 import { type AttackResult, CurveMean, readResult, type StageReport } from "./result.js";
 import { type SampleSet, Sitting } from "./sitting.js";
 
 export interface RunOptions {
-  /** The class of each sample; for `scoreLoss` 1 lowers the score and 0 raises it. Default: the model's own word. */
+  /**
+   * The class of each sample; for `scoreLoss` 1 lowers the score and 0 raises it. Default: the model's own
+   * word.
+   */
   readonly labels?: Tensor | ArrayLike<number>;
   /** The class that each sample is to be taken for, or one for all. */
   readonly targets?: Tensor | ArrayLike<number> | number;
   /** Samples a program, at most; default 128. Results do not depend on it but for rounding. */
   readonly batch?: number;
-  /** The number of the first sample, on which random numbers hang: of a part of a set its place there. Default 0. */
+  /**
+   * The number of the first sample, on which random numbers hang: of a part of a set its place there. Default
+   * 0.
+   */
   readonly firstSample?: number;
   /** By what results are compared. Default: the attacks' loss if they share one, else `marginLoss`. */
   readonly judge?: AttackLoss;
@@ -48,18 +53,9 @@ export interface AttackProgress {
 
 const DEFAULT_BATCH = 128;
 
-const rangeKernel = defineKernel({
-  name: "unit_range_scan",
-  wgsl: unitRangeWgsl,
-  bindings: { x: "read", found: "readWrite" },
-  shape: () => ({}),
-  uniforms: ({ x }) => ({ count: sizeOf(x) }),
-  grid: ({ x }, limits) => strideGrid(sizeOf(x), limits),
-});
-
 /**
- * Attacks samples and keeps the best result of each: of its steps, its restarts, and the clean image. A list of
- * attacks is a chain: each goes on with the samples that survived those before it.
+ * Attacks samples and keeps the best result of each: of its steps, its restarts, and the clean image. A list
+ * of attacks is a chain: each goes on with the samples that survived those before it.
  * @param x [n, …], from 0 to 1
  * @returns A label or target that is no class of the model gives its sample a loss of NaN, which is counted.
  * @throws ValueError for pixels outside 0 to 1 or attacks that make no chain; ShapeError
@@ -86,7 +82,8 @@ export async function attack(
  * The same for each ε of a list, with the programs of the first: steps that are shares of ε go with it.
  * @param epsilons in pixel units; they go before the attacks' own
  * @example
- * const results = await attackAtEach(model, images, pgd({ epsilon: 1 }), [2 / 255, 4 / 255, 8 / 255], { labels });
+ * const epsilons = [2 / 255, 4 / 255, 8 / 255];
+ * const results = await attackAtEach(model, images, pgd({ epsilon: 1 }), epsilons, { labels });
  */
 export async function attackAtEach(
   model: Differentiable,
@@ -201,44 +198,6 @@ function lookAt(loss: AttackLoss): Attack {
   return { name: "clean", norm: "linf", epsilon: 0, loss, restarts: 1, earlyStop: false, seed: 0, record };
 }
 
-/** @throws ValueError for an empty chain or one of several norms */
-function checkChain(stages: readonly Attack[]): void {
-  if (stages.length === 0)
-    throw new ValueError("attack: the list of attacks is empty, and at least one is taken");
-  const norms = new Set(stages.map(({ norm }) => norm));
-  if (norms.size > 1) {
-    const list = [...norms].join(", ");
-    throw new ValueError(`attack: the attacks of a chain have norms ${list}, and one for all is taken`);
-  }
-}
-
-/** By what the results of all stages are compared. */
-function judgeOf(stages: readonly Attack[], given?: AttackLoss): AttackLoss {
-  if (given) return given;
-  const [{ loss }] = stages;
-  if (stages.every((stage) => stage.loss === loss && stage.target !== "eachInTurn")) return loss;
-  if (stages.every((stage) => stage.loss.ofClasses)) return marginLoss;
-  throw new ValueError(
-    "attack: the attacks have different losses; say with judge by which loss results compare",
-  );
-}
-
-/** The target that the attacks share and the model is to choose, if any. */
-function goalOf(stages: readonly Attack[], given: boolean): Attack["target"] {
-  const targets = new Set(stages.map((stage) => stage.target));
-  if (given && targets.has("eachInTurn"))
-    throw new ValueError(
-      "attack: targets are given, and an attack with target eachInTurn goes for any wrong class",
-    );
-  if (given || (targets.size === 1 && targets.has("eachInTurn"))) return undefined;
-  const goals = [...targets].filter((target) => target !== undefined && target !== "eachInTurn");
-  if (goals.length === 0) return undefined;
-  if (targets.size === 1) return goals[0];
-  throw new ValueError(
-    `attack: the attacks of a chain have different targets (${[...targets].join(", ")}); take one`,
-  );
-}
-
 /** Labels and targets that the model itself names where none were given. */
 async function askModel(
   model: Differentiable,
@@ -263,40 +222,4 @@ async function askModel(
     sitting.dispose();
   }
   return { ...set, labels, targets: targets ?? set.targets };
-}
-
-function classesOf(
-  name: string,
-  x: Tensor,
-  values: Tensor | ArrayLike<number>,
-  owned: { dispose(): void }[],
-): Tensor {
-  const count = x.shape[0];
-  const isTensor = "storage" in values;
-  const length = isTensor ? (values.rank === 1 ? values.size : -1) : values.length;
-  if (length !== count) {
-    const got = isTensor ? `shape [${values.shape}]` : `${length} values`;
-    throw new ShapeError(
-      `attack: ${name} has ${got}, and one for each of the ${count} samples of x is taken`,
-    );
-  }
-  if (isTensor) return values;
-  const classes = tensor(x.gpu, Array.from(values), { dtype: "u32" });
-  owned.push(classes);
-  return classes;
-}
-
-/** @throws ValueError if a pixel is not from 0 to 1 */
-async function checkRange(x: Tensor): Promise<void> {
-  const found = zeros(x.gpu, [1], { dtype: "u32" });
-  try {
-    withWords({ x }, (words) => rangeKernel.run({ ...words, found }, undefined));
-    if ((await found.item()) === 0) return;
-  } finally {
-    found.dispose();
-  }
-  throw new ValueError(
-    "attack: x has values outside 0 to 1, and images from 0 to 1 are taken; put the normalization inside the model " +
-      "with normalized()",
-  );
 }

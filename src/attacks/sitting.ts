@@ -1,4 +1,6 @@
-/** An attack on many samples, batch by batch: its programs, and the results of the whole set on the device. */
+/**
+ * An attack on many samples, batch by batch: its programs, and the results of the whole set on the device.
+ */
 import mergeWgsl from "../../shaders/attack_merge.wgsl";
 import type { Gpu } from "../gpu/gpu.js";
 import { defineKernel, gridFor } from "../gpu/kernel.js";

@@ -1,4 +1,7 @@
-/** The Square attack (Andriushchenko et al., ECCV 2020): random search that asks the model for its output alone. */
+/**
+ * The Square attack (Andriushchenko et al., ECCV 2020): random search that asks the model for its output
+ * alone.
+ */
 import proposeWgsl from "../../shaders/square_propose.wgsl";
 import { ShapeError, ValueError } from "../gpu/errors.js";
 import { defineKernel, gridFor, type Shape, sizeOf } from "../gpu/kernel.js";
@@ -28,7 +31,9 @@ export interface SquareOptions extends AttackOptions {
   readonly norm?: "linf";
   /** How often the model is asked; default 1000. */
   readonly queries?: number;
-  /** The share of the image that the first windows cover, above 0 to 1; default 0.8. It is halved nine times. */
+  /**
+   * The share of the image that the first windows cover, above 0 to 1; default 0.8. It is halved nine times.
+   */
   readonly share?: number;
   /** [channels, height, width] where x is flat; default x's own. */
   readonly imageShape?: readonly [number, number, number];
@@ -82,15 +87,16 @@ const proposeKernel = defineKernel<ProposeCall>({
 function imageOf(shape: Shape, given?: readonly number[]): readonly number[] {
   const image = given ?? shape.slice(1);
   if (image.length === 3 && sizeOf(image) === sizeOf(shape.slice(1))) return image;
+  const asked = given ? ` and imageShape is [${given}]` : "";
   throw new ShapeError(
-    `square: x has shape [${shape}]${given ? ` and imageShape is [${given}]` : ""}, and images [n, channels, height, ` +
-      `width] are taken, or flat ones with imageShape [channels, height, width]`,
+    `square: x has shape [${shape}]${asked}, and images [n, channels, height, width] are taken, or flat ` +
+      `ones with imageShape [channels, height, width]`,
   );
 }
 
 /**
- * The Square attack in linf: tries windows of ±ε and keeps what raises the loss, by default the margin. It sees
- * outputs and no gradients, so a model that it beats while white-box attacks fail hides its gradients.
+ * The Square attack in linf: tries windows of ±ε and keeps what raises the loss, by default the margin. It
+ * sees outputs and no gradients, so a model that it beats while white-box attacks fail hides its gradients.
  * @throws ValueError for options out of range
  * @example
  * const { success } = await attack(model, images, square({ epsilon: 8 / 255, queries: 5000 }), { labels });

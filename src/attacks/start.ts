@@ -1,4 +1,7 @@
-/** Where attacks start: nowhere, at random in the ball, at a given δ; and noise, which is all there is to some. */
+/**
+ * Where attacks start: nowhere, at random in the ball, at a given δ; and noise, which is all there is to
+ * some.
+ */
 import startWgsl from "../../shaders/pgd_start.wgsl";
 import { ShapeError } from "../gpu/errors.js";
 import type { Gpu } from "../gpu/gpu.js";

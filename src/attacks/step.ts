@@ -1,4 +1,7 @@
-/** The step of all projected gradient attacks: direction, step, projection and clamp in one kernel (l1 has its own). */
+/**
+ * The step of all projected gradient attacks: direction, step, projection and clamp in one kernel (l1 has its
+ * own).
+ */
 import stepWgsl from "../../shaders/pgd_step.wgsl";
 import stepL1Wgsl from "../../shaders/pgd_step_l1.wgsl";
 import { defineKernel, gridFor, sizeOf } from "../gpu/kernel.js";

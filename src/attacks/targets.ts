@@ -6,9 +6,9 @@ import { seedKey } from "../random.js";
 import type { Tensor } from "../tensor.js";
 
 /**
- * The class that samples are to be taken for: the `leastLikely` or `nextLikely` one but their label, or a `random`
- * other one. `eachInTurn` takes the most likely other class, at the next restart the one after it, and so on; any wrong
- * class then counts as success. For given targets pass `targets` with the labels.
+ * The class that samples are to be taken for: the `leastLikely` or `nextLikely` one but their label, or a
+ * `random` other one. `eachInTurn` takes the most likely other class, at the next restart the one after it,
+ * and so on; any wrong class then counts as success. For given targets pass `targets` with the labels.
  */
 export type Target = "leastLikely" | "nextLikely" | "random" | "eachInTurn";
 

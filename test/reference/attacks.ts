@@ -28,7 +28,10 @@ export function steepest(
   return slopes.map((g, i) => (moving.includes(i) ? Math.sign(g) / moving.length : 0));
 }
 
-/** A point of one sample brought to the ball and to 0 ≤ x + z ≤ 1, as attacks do: for l1 the nearest such point. */
+/**
+ * A point of one sample brought to the ball and to 0 ≤ x + z ≤ 1, as attacks do: for l1 the nearest such
+ * point.
+ */
 export function project(
   point: Float64Array,
   x: ArrayLike<number>,
@@ -103,7 +106,9 @@ interface Apgd {
   steps: number;
 }
 
-/** APGD on one sample, by the paper's algorithm 1: the best loss, its δ, and how often the step was halved. */
+/**
+ * APGD on one sample, by the paper's algorithm 1: the best loss, its δ, and how often the step was halved.
+ */
 export function apgd({ loss, gradient, x, start, norm, epsilon, steps }: Apgd) {
   const images = (delta: Float64Array) => delta.map((d, i) => x[i] + d);
   const share = (part: number) => Math.max(Math.floor(part * steps), 1);
