@@ -61,10 +61,11 @@ fn main(
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let flat = group.x + group.y * groups.x;
-  let bundles = (params.tiles * params.images + LANES - 1u) / LANES;
-  let column = flat / bundles;
-  if (column >= params.columns) { return; }
-  let number = (flat % bundles) * LANES + lane;
+  // Workgroups that follow each other share their rows of x, so that these stay in the cache.
+  let column = flat % params.columns;
+  let bundle = flat / params.columns;
+  if (bundle * LANES >= params.tiles * params.images) { return; }
+  let number = bundle * LANES + lane;
   let image = min(number / params.tiles, params.images - 1u);
   let rows = params.rows;
   // Lanes past the last image have no row of their own: they help to load, and store nothing.

@@ -43,13 +43,19 @@ fn activate(v: vec4f) -> vec4f {
 }
 
 @compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  // Neighboring invocations share an output, so that they walk equally far.
-  let index = id.x + id.y * groups.x * GROUP;
-  let tile = index % params.tiles;
-  let image = (index / params.tiles) % params.images;
-  let output = index / (params.tiles * params.images);
-  if (output >= params.outputs) { return; }
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  // The invocations of a workgroup share an output, so that they walk equally far; workgroups that follow each other
+  // share their rows of x, so that these stay in the cache.
+  let flat = group.x + group.y * groups.x;
+  let output = flat % params.outputs;
+  let number = flat / params.outputs * GROUP + local.x;
+  let tile = number % params.tiles;
+  let image = number / params.tiles;
+  if (image >= params.images) { return; }
   let plane = params.plane;
   let start = image * params.inputs * plane;
 

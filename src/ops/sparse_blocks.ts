@@ -9,7 +9,7 @@ import { ACTIVATION_CODE, DEFAULT_SLOPE } from "./activation_names.js";
 import { adapterTraits } from "./matmul_plan.js";
 import { type Activations, cutRows, padRows, type ProductOptions, upToFour } from "./sparse_layout.js";
 import type { BlockSize, SparseMatrix } from "./sparse_matrix.js";
-import { type BlockPlan, blockPlan, largestPart } from "./sparse_plan.js";
+import { type BlockPlan, blockPlan, weightGradPart } from "./sparse_plan.js";
 
 /** Where the blocks are, for the kernels: see the WGSL of each. */
 export interface BlockIndex {
@@ -233,13 +233,14 @@ export function blockWeightGrad(
   { mask, shape, out }: { mask?: Tensor; shape: Shape; out?: Tensor },
 ): Tensor {
   const { inputs, outputs, block, count } = index;
-  const [height, width] = [largestPart(block[0], 8), largestPart(block[1], 8)];
+  const traits = adapterTraits(x.gpu);
+  const [height, width] = weightGradPart(traits, block, channelsFirst);
   const source = padRows(x, channelsFirst ? plane : inputs);
   const gradient = padRows(dy, channelsFirst ? plane : outputs);
   const call: WeightGradCall = {
     height,
     width,
-    group: adapterTraits(x.gpu).software ? 8 : 64,
+    group: traits.software ? 8 : 64,
     channelsFirst,
     images,
     rows: channelsFirst ? upToFour(plane) / 4 : plane,

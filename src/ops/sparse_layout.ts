@@ -51,9 +51,9 @@ const transposeKernel = defineKernel<{ rows: number; columns: number }>({
   wgsl: transposeWgsl,
   bindings: { x: "read", y: "write" },
   shape: (_inputs, { rows, columns }) => ({ y: [columns, upToFour(rows)] }),
-  uniforms: (_shapes, { rows, columns }) => ({ rows, columns, quads: upToFour(rows) / 4 }),
+  uniforms: (_shapes, { rows, columns }) => ({ rows, x_pitch: columns / 4, y_pitch: upToFour(rows) / 4 }),
   grid: (_shapes, limits, { rows, columns }) =>
-    gridFor((columns * upToFour(rows)) / 4, WORKGROUP_SIZE, limits),
+    gridFor((columns * upToFour(rows)) / 16, WORKGROUP_SIZE, limits),
 });
 
 export const upToFour = (size: number): number => 4 * Math.ceil(size / 4);
@@ -71,7 +71,10 @@ export function cutRows(x: Tensor, length: number, shape: Shape, out?: Tensor): 
   return resizeKernel.run({ x }, call, { out: { y: out } }).y;
 }
 
-/** x taken as [rows, columns], transposed: [columns, rows filled up with zeros to a multiple of 4]. */
+/** x taken as [rows, columns], transposed; both sizes filled up with zeros to multiples of 4. */
 export function transposeToFours(x: Tensor, rows: number, columns: number): Tensor {
-  return transposeKernel.run({ x }, { rows, columns }).y;
+  const padded = padRows(x, columns);
+  const { y } = transposeKernel.run({ x: padded }, { rows, columns: upToFour(columns) });
+  if (padded !== x) padded.dispose();
+  return y;
 }

@@ -40,6 +40,30 @@ export function blockPlan(
   return { kernel: shares ? "subgroup" : "register_tile", tile, width: largestPart(side, widest), group };
 }
 
+/** How an invocation cuts a product with unstructured weights: `tile` rows of one output. */
+export interface UnstructuredPlan {
+  readonly tile: number;
+  readonly group: number;
+}
+
+/** Software adapters: a tile as large as compiles in time. GPUs: four rows each, neighbors side by side. */
+export function unstructuredPlan({ software, lanes }: AdapterTraits, plane: number): UnstructuredPlan {
+  if (!software) return { tile: 4, group: 32 };
+  if (plane <= 16) return { tile: 4, group: 4 };
+  return { tile: lanes === 4 ? 16 : 8, group: 8 };
+}
+
+/** Inputs × outputs of a block's part whose weight gradient one invocation makes. */
+export function weightGradPart(
+  { software, lanes }: AdapterTraits,
+  [inputs, outputs]: readonly [number, number],
+  channelsFirst: boolean,
+): readonly [number, number] {
+  // With the channels first a step is four pixels, so four times the text.
+  const tallest = !software || (channelsFirst && lanes !== 4) ? 4 : 8;
+  return [largestPart(inputs, tallest), largestPart(outputs, software ? 8 : 4)];
+}
+
 /** The largest of 16, 8 and 4 that divides a block's side and is at most `most`. */
 export function largestPart(side: number, most: number): number {
   return [16, 8, 4].find((part) => part <= most && side % part === 0) ?? 4;

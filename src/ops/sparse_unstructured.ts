@@ -13,7 +13,9 @@ import {
   transposeToFours,
   upToFour,
 } from "./sparse_layout.js";
+import { adapterTraits } from "./matmul_plan.js";
 import type { SparseMatrix } from "./sparse_matrix.js";
+import { type UnstructuredPlan, unstructuredPlan } from "./sparse_plan.js";
 
 /** Where the weights are: groups of four of one output, the last of an output filled up by repeating its input. */
 export interface UnstructuredIndex {
@@ -35,9 +37,6 @@ interface Lists {
 
 const NOTHING = 0xffffffff;
 const WORKGROUP_SIZE = 64;
-/** Rows of an invocation, and invocations of a workgroup. */
-const TILE = 16;
-const GROUP = 8;
 
 export function unstructuredIndex(
   gpu: Gpu,
@@ -109,19 +108,19 @@ interface MatmulCall extends Pick<ProductOptions, "activation" | "slope"> {
   readonly inputs: number;
   readonly outputs: number;
   readonly y: Shape;
-  readonly tile: number;
+  readonly plan: UnstructuredPlan;
   readonly work: number;
 }
 
-const tilesOf = ({ plane, tile }: MatmulCall): number => Math.ceil(upToFour(plane) / tile);
+const tilesOf = ({ plane, plan }: MatmulCall): number => Math.ceil(upToFour(plane) / plan.tile);
 
 const matmul = defineKernel<MatmulCall>({
   name: "sparse_unstructured_matmul",
   wgsl: matmulWgsl,
   bindings: { x: "read", values: "read", inputs_of: "read", starts: "read", bias: "optional", y: "write" },
-  constants: (_shapes, { channelsFirst, activation, tile }) => ({
-    TILE: tile,
-    GROUP,
+  constants: (_shapes, { channelsFirst, activation, plan }) => ({
+    TILE: plan.tile,
+    GROUP: plan.group,
     ROWS: !channelsFirst,
     ACTIVATION: activation ? ACTIVATION_CODE[activation] : 0,
   }),
@@ -135,7 +134,8 @@ const matmul = defineKernel<MatmulCall>({
     images: call.images,
     slope: call.slope ?? DEFAULT_SLOPE,
   }),
-  grid: (_shapes, limits, call) => gridFor(tilesOf(call) * call.images * call.outputs, GROUP, limits),
+  grid: (_shapes, limits, call) =>
+    gridFor(Math.ceil((tilesOf(call) * call.images) / call.plan.group) * call.outputs, 1, limits),
   work: (_shapes, { work }) => work,
 });
 
@@ -173,7 +173,7 @@ export function unstructuredProduct(
     activation,
     slope,
     y: shape,
-    tile: view.plane > TILE / 2 ? TILE : 4,
+    plan: unstructuredPlan(adapterTraits(x.gpu), view.plane),
     work: 2 * view.images * view.plane * Math.max(4 * values.size, outputs),
   };
   const lists = transpose ? index.backward : index.forward;
@@ -187,13 +187,14 @@ interface WeightGradCall {
   readonly images: number;
   readonly plane: number;
   readonly index: UnstructuredIndex;
+  readonly group: number;
 }
 
 const weightGrad = defineKernel<WeightGradCall>({
   name: "sparse_unstructured_weight_grad",
   wgsl: weightGradWgsl,
   bindings: { x: "read", dy: "read", inputs_of: "read", outputs_of: "read", dvalues: "write" },
-  constants: { GROUP },
+  constants: (_shapes, { group }) => ({ GROUP: group }),
   shape: ({ inputs_of }) => ({ dvalues: inputs_of }),
   uniforms: (_shapes, { images, plane, index: { inputs, outputs, groups } }) => ({
     plane: upToFour(plane) / 4,
@@ -202,7 +203,7 @@ const weightGrad = defineKernel<WeightGradCall>({
     images,
     count: groups,
   }),
-  grid: (_shapes, limits, { index }) => gridFor(index.groups, GROUP, limits),
+  grid: (_shapes, limits, { index, group }) => gridFor(index.groups, group, limits),
   work: (_shapes, { images, plane, index }) => 32 * images * plane * index.groups,
 });
 
@@ -216,9 +217,10 @@ export function unstructuredWeightGrad(
 ): Tensor {
   const source = channelPlanes(x, index.inputs, view);
   const gradient = channelPlanes(dy, index.outputs, view);
+  const { group } = unstructuredPlan(adapterTraits(x.gpu), view.plane);
   const { dvalues } = weightGrad.run(
     { x: source, dy: gradient, inputs_of: index.forward.inputs_of, outputs_of: index.owners },
-    { images: view.images, plane: view.plane, index },
+    { images: view.images, plane: view.plane, index, group },
     { out: { dvalues: out } },
   );
   if (source !== x) source.dispose();
