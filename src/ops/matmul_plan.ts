@@ -35,6 +35,8 @@ export interface AdapterTraits {
 
 /** Below so many operations a product on a software adapter is not worth a copy to aligned rows. */
 const SMALL_WORK = 1e6;
+/** Up to so many operations the time until the first result is that of compiling: a small tile compiles fastest. */
+const QUICK_WORK = 4e6;
 /** From so many operations on, the larger tile's speed is worth its compile time on a software adapter. */
 const LARGE_WORK = 4e7;
 /** Fewer workgroups than this leave an adapter's cores idle, if k is long enough to be split. */
@@ -101,8 +103,9 @@ function softwarePlans({ lanes }: AdapterTraits, shape: MatmulShape): MatmulPlan
   const subgroup = (tileM: number, tileN: number): MatmulPlan =>
     plan("subgroup", shape, [tileM, tileN], [1, lanes], FEW_GROUPS.software);
   const rows = [lanes, 8, 16].filter((size, index, all) => size >= lanes && all.indexOf(size) === index);
-  const fitting = rows.find((size) => size >= m) ?? 16;
-  const columns = lanes === 4 && n > 16 ? 8 : 4;
+  const most = work <= QUICK_WORK && lanes <= 8 ? 8 : 16;
+  const fitting = rows.find((size) => size >= Math.min(m, most)) ?? 16;
+  const columns = lanes === 4 && n > 16 && work > QUICK_WORK ? 8 : 4;
   const first =
     fitting === 16 && lanes === 4 && work >= LARGE_WORK && m >= 64
       ? subgroup(32, columns)
