@@ -16,7 +16,7 @@ import { assertRejects } from "./helpers/errors.js";
 import { sharedGpu } from "./helpers/gpu.js";
 import { type Bench, learnerOf, makeBench, paymentsOf, runForward, stateOf } from "./helpers/neurons.js";
 import { upload } from "./helpers/tensors.js";
-import { type Array64, array64, map, sizeOf } from "./reference/array64.js";
+import { type Array64, array64, dot, map, sizeOf } from "./reference/array64.js";
 import { zip } from "./reference/elementwise.js";
 import { conv2dInputGrad } from "./reference/convolution.js";
 import { agentOf, chainRule, foresight64, learn64, type Payer64, receiverOf } from "./reference/neurons.js";
@@ -249,6 +249,19 @@ actions("normalized: every neuron moves its own weights by the rate, along its p
       });
     bench.model.dispose();
   }
+});
+
+actions("random feedback is not the network's own first weights, with the same seed either", async () => {
+  const bench = await benches.dense();
+  const same = { seed: 1 };
+  const chain = await paymentsOf(bench, attentionRule, same);
+  for (const name of ["feedback-alignment", "direct-feedback-alignment"]) {
+    const paid = await paymentsOf(bench, ruleNamed(name), same);
+    const [mine, theirs] = [paid["2.weight"], chain["2.weight"]];
+    const cosine = dot(mine, theirs) / Math.sqrt(dot(mine, mine) * dot(theirs, theirs));
+    assert.ok(Math.abs(cosine) < 0.8, `${name}: ${cosine}`);
+  }
+  bench.model.dispose();
 });
 
 actions("slow attention follows the weights", async () => {

@@ -12,7 +12,7 @@ import {
 } from "../../test/helpers/neurons.js";
 import { seededRandom } from "../../test/helpers/shapes.js";
 import { upload } from "../../test/helpers/tensors.js";
-import { type Array64, array64, map } from "../../test/reference/array64.js";
+import { type Array64, array64, dot, map } from "../../test/reference/array64.js";
 import { zip } from "../../test/reference/elementwise.js";
 import {
   agentOf,
@@ -75,7 +75,7 @@ const power = (p: number) => (payer: Payer64) =>
 const grown = (payer: Payer64) => payer.through(zip(payer.w, payer.grad, (w, g) => w - RATE * g));
 /** Receivers' rates, 1 to 3 in turn. */
 const rateOf = (receiver: number): number => 1 + (receiver % 3);
-const EPSILON = 1e-2;
+const EPSILON = 0.05;
 
 const unevenRule: Rule = {
   name: "uneven",
@@ -314,6 +314,13 @@ async function singleSampleRow(gpu: Gpu): Promise<DepartureRow> {
   );
 }
 
+/** The weights that lead to one receiver. */
+const column = ({ shape, data }: Array64, j: number): Array64 =>
+  array64(
+    [shape[0]],
+    Array.from(data).filter((_value, at) => at % shape[1] === j),
+  );
+
 /** A unit step a neuron: each neuron goes backpropagation's way, a layer as a whole does not. */
 async function ballRows(gpu: Gpu): Promise<DepartureRow[]> {
   const bench = await benchOf(gpu);
@@ -334,11 +341,6 @@ async function ballRows(gpu: Gpu): Promise<DepartureRow[]> {
     map(chain, (g, at) => g / sizes[at % receivers]),
     chain,
   );
-  const column = ({ data }: Array64, j: number): Array64 =>
-    array64(
-      [chain.shape[0]],
-      Array.from(data).filter((_value, at) => at % receivers === j),
-    );
   const own = Math.min(...sizes.map((_size, j) => cosineOf(column(step, j), column(chain, j))));
   return [
     row("g", "a unit step a neuron", "smallest cosine of a neuron's step", 1, own, 1e-4),
@@ -353,10 +355,40 @@ async function ballRows(gpu: Gpu): Promise<DepartureRow[]> {
   ];
 }
 
+/** The logarithm, one layer below the outputs: each neuron goes backpropagation's way, at a rate of 1 / A_i. */
+async function logarithmRows(gpu: Gpu): Promise<DepartureRow[]> {
+  const bench = await benchOf(gpu);
+  const paid = (await paymentsOf(bench, ruleNamed("ln")))["2.weight"];
+  const chain = learn64(bench.records, bench.state, bench.x, bench.labels).grads["2.weight"];
+  const held = attention64(bench.state["4.weight"]);
+  bench.model.dispose();
+  const neurons = Array.from(held, (attention, i) => {
+    const [mine, theirs] = [column(paid, i), column(chain, i)];
+    return {
+      cosine: cosineOf(mine, theirs),
+      rate: (dot(mine, theirs) / dot(theirs, theirs)) * (attention + 1e-6),
+    };
+  });
+  const rates = neurons.map(({ rate }) => rate);
+  const form = "utility ln A";
+  return [
+    row(
+      "a",
+      form,
+      "smallest cosine of a neuron's payments",
+      1,
+      Math.min(...neurons.map(({ cosine }) => cosine)),
+      1e-6,
+    ),
+    row("a", form, "rate · A_i, largest over smallest", 1, Math.max(...rates) / Math.min(...rates), 1e-5),
+  ];
+}
+
 /** All departures, in the order of the conditions. */
 export async function departures(gpu: Gpu): Promise<DepartureRow[]> {
   const rows = [
     ...(await brokenRows(gpu)),
+    ...(await logarithmRows(gpu)),
     ...(await gaussianRows(gpu)),
     ...(await multipliedRow(gpu)),
     await singleSampleRow(gpu),

@@ -13,6 +13,7 @@ export {
 } from "./attention_rules.js";
 export { type Closeness, compareGradients } from "./compare.js";
 export { type Feedback, feedbackWeights, type Intake, pay, type Transform } from "./feedback.js";
+export { gini, type LayerObservation, type LedgerPage, observe } from "./instrument.js";
 export { Learner, type LearnerOptions } from "./learner.js";
 export { measureConvPayments, measurePayments } from "./measure.js";
 export type { Account, Outcome, Payer, Rule, Setup } from "./rule.js";
@@ -21,6 +22,7 @@ export { type Site, sitesOf } from "./sites.js";
 export {
   type AccuracyPoint,
   type LossPoint,
+  type Observation,
   trainClassifier,
   type TrainOptions,
   type TrainResult,

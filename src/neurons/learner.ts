@@ -1,16 +1,18 @@
 /** Learning by a rule: the walk from the output down, in which each layer learns and pays the layer below. */
+import { ValueError } from "../gpu/errors.js";
 import { Activation } from "../layers/activation.js";
 import { Dense } from "../layers/dense.js";
 import { disposeAll, type Layer, type Saved, type Tensors } from "../layers/layer.js";
 import { Residual, Sequential } from "../layers/sequential.js";
 import { conv2dInputGrad } from "../ops/conv.js";
-import { add, mul, sign } from "../ops/elementwise.js";
+import { add, addScaled, mul, sign } from "../ops/elementwise.js";
 import { advanceSchedule, checkSchedule, type Schedule, scheduleRate } from "../ops/schedule.js";
 import { type Optimizer, Sgd } from "../optimizer.js";
 import { type Shape, type Tensor, tensor, zeros } from "../tensor.js";
 import { act, actionState, restoreTotals } from "./actions.js";
 import { feedbackWeights, type Intake, pay } from "./feedback.js";
 import type { Account, Outcome, Payer, Rule } from "./rule.js";
+import { type LedgerPage, pageOf } from "./instrument.js";
 import { type Site, sitesOf } from "./sites.js";
 
 export interface LearnerOptions {
@@ -27,7 +29,12 @@ export interface LearnerOptions {
   readonly optimizer?: (parameters: Tensors, learningRate: Tensor) => Optimizer;
   /** Draws what a rule keeps at random. Default 0. */
   readonly seed?: number;
+  /** Keep books of who paid whom, for `ledger`. Default false. */
+  readonly books?: boolean;
 }
+
+/** Apart from the streams of initial weights, so that a network of the same seed is not its own random feedback. */
+const FIRST_STREAM = 2 ** 20;
 
 /**
  * A network's agents with all that they keep. `step` works inside `gpu.program`.
@@ -49,10 +56,12 @@ export class Learner {
   private readonly schedule: Schedule;
   private readonly updates: Tensor;
   private readonly byName: ReadonlyMap<string, Site>;
+  /** The growth of attention through each weight so far, by site; without books empty. */
+  private readonly flows: Readonly<Record<string, Tensor>>;
 
   constructor(
     private readonly model: Sequential,
-    { rule, inputShape, learningRate, momentum = 0.9, optimizer, seed = 0 }: LearnerOptions,
+    { rule, inputShape, learningRate, momentum = 0.9, optimizer, seed = 0, books = false }: LearnerOptions,
   ) {
     this.rule = rule;
     this.schedule = typeof learningRate === "number" ? { kind: "constant", learningRate } : learningRate;
@@ -63,12 +72,15 @@ export class Learner {
     const classes = this.sites.at(-1)?.receivers ?? 0;
     this.states = Object.fromEntries(
       this.sites.map((site, stream) => {
-        const own = rule.state?.(site, { gpu, seed, stream, classes });
+        const own = rule.state?.(site, { gpu, seed, stream: FIRST_STREAM + stream, classes });
         return [site.name, { ...own, ...actionState(rule, site) }];
       }),
     );
     this.learningRate = tensor(gpu, [scheduleRate(this.schedule, 0)]);
     this.updates = zeros(gpu, [1], { dtype: "u32" });
+    this.flows = Object.fromEntries(
+      books ? this.sites.map(({ name, weights }) => [name, zeros(gpu, weights.shape)]) : [],
+    );
     this.optimizer =
       optimizer?.(model.parameters, this.learningRate) ??
       new Sgd(model.parameters, { learningRate: this.learningRate, momentum });
@@ -88,7 +100,14 @@ export class Learner {
     const { rule, sites, states } = this;
     advanceSchedule(this.updates, this.learningRate, this.schedule);
     const grads = this.payments(outcome);
-    this.learningRate.gpu.scope(() => act(rule, sites, grads, states));
+    this.learningRate.gpu.scope(() => {
+      for (const { name, weights } of sites) {
+        const flow = this.flows[name];
+        // Payments are carried as costs: what is paid is minus that.
+        if (flow) addScaled(flow, mul(weights, grads[`${name}.weight`]), -1, { out: flow });
+      }
+      act(rule, sites, grads, states);
+    });
     this.optimizer.step(grads);
     disposeAll(grads);
     this.learningRate.gpu.scope(() => {
@@ -99,8 +118,40 @@ export class Learner {
     });
   }
 
+  /**
+   * Who paid whom in all updates so far: a page a layer, from the input up.
+   * @throws ValueError for a learner without books
+   */
+  async ledger(): Promise<LedgerPage[]> {
+    if (Object.keys(this.flows).length === 0)
+      throw new ValueError("learner: there are no books; make the learner with { books: true }");
+    return Promise.all(
+      this.sites.map(async (site) => pageOf(site, (await this.flows[site.name].data()) as Float32Array)),
+    );
+  }
+
+  /** What each site read in a forward pass, by name. */
+  inputs(saved: Saved): Tensors {
+    const found: Record<string, Tensor> = {};
+    const look = (layers: readonly Layer[], { inner = [] }: Saved, prefix: string): void => {
+      for (const [i, layer] of layers.entries()) {
+        const name = `${prefix}${i}`;
+        if (this.byName.has(name)) found[name] = inner[i].tensors.x;
+        else if (layer instanceof Sequential) look(layer.layers, inner[i], `${name}.`);
+        else if (layer instanceof Residual) {
+          const [body, shortcut] = inner[i].inner as readonly Saved[];
+          look(layer.body.layers, body, `${name}.body.`);
+          if (layer.shortcut) look(layer.shortcut.layers, shortcut, `${name}.shortcut.`);
+        }
+      }
+    };
+    look(this.model.layers, saved, "");
+    return found;
+  }
+
   /** Releases what was kept; the model stays. Idempotent. */
   dispose(): void {
+    disposeAll(this.flows);
     this.optimizer.dispose();
     for (const state of Object.values(this.states)) disposeAll(state);
     this.learningRate.dispose();

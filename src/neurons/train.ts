@@ -10,7 +10,8 @@ import { accuracy } from "../metrics/index.js";
 import { add } from "../ops/elementwise.js";
 import { softmaxCrossEntropy } from "../ops/loss.js";
 import { philoxPermutation } from "../random.js";
-import { clear, type Shape, type Tensor, zeros } from "../tensor.js";
+import { clear, type Shape, type Tensor, tensor, zeros } from "../tensor.js";
+import { type LayerObservation, type LedgerPage, observe } from "./instrument.js";
 import { Learner } from "./learner.js";
 import type { Rule } from "./rule.js";
 
@@ -27,6 +28,11 @@ export interface TrainOptions {
   readonly momentum?: number;
   /** Orders the batches. Default 0. */
   readonly seed?: number;
+  /**
+   * On how many training images to look at the network before and after every epoch, and to keep books of who paid whom.
+   * Default: neither.
+   */
+  readonly watch?: number;
   /** Called with the share of the work done, 0–1, and the mean loss of the latest steps. */
   readonly onProgress?: (share: number, loss: number) => void;
 }
@@ -45,12 +51,23 @@ export interface LossPoint {
   readonly loss: number;
 }
 
+/** What `watch` saw after `epoch` epochs. */
+export interface Observation {
+  readonly epoch: number;
+  /** From the input up. */
+  readonly layers: readonly LayerObservation[];
+}
+
 export interface TrainResult {
   readonly curve: readonly AccuracyPoint[];
   readonly losses: readonly LossPoint[];
   readonly testAccuracy: number;
   /** The predicted class of every test image. */
   readonly predictions: Uint32Array;
+  /** With `watch`: before and after every epoch. */
+  readonly observations: readonly Observation[];
+  /** With `watch`: who paid whom, a page a layer. */
+  readonly ledger: readonly LedgerPage[];
   /** Training and its evaluations, without the upload of the data. */
   readonly seconds: number;
 }
@@ -79,6 +96,7 @@ export async function trainClassifier(
   const losses: LossPoint[] = [];
   try {
     let predictions = await predictClasses(model, testSet);
+    const observations = await trainer.observe(0);
     const curve: AccuracyPoint[] = [{ epoch: 0, testAccuracy: accuracy(predictions, test.labels) }];
     for (const [epoch, batches] of orders.entries()) {
       for (const [index, batch] of batches.entries()) {
@@ -89,11 +107,14 @@ export async function trainClassifier(
         losses.push({ epoch: done, loss });
         onProgress?.(done / epochs, loss);
       }
+      observations.push(...(await trainer.observe(epoch + 1)));
       predictions = await predictClasses(model, testSet);
       curve.push({ epoch: epoch + 1, testAccuracy: accuracy(predictions, test.labels) });
     }
     const seconds = (performance.now() - start) / 1000;
-    return { curve, losses, testAccuracy: curve[epochs].testAccuracy, predictions, seconds };
+    const { testAccuracy } = curve[epochs];
+    const ledger = await trainer.ledger();
+    return { curve, losses, testAccuracy, predictions, observations, ledger, seconds };
   } finally {
     trainer.dispose();
     testSet.dispose();
@@ -130,6 +151,7 @@ class Trainer {
       learningRate: { kind: "cosine", learningRate, steps },
       momentum,
       seed,
+      books: options.watch !== undefined,
     });
     this.indices = zeros(gpu, [batchSize], { dtype: "u32" });
     this.lossSum = zeros(gpu, [1]);
@@ -150,6 +172,25 @@ class Trainer {
     const { loss, dlogits: error } = softmaxCrossEntropy(logits, labels);
     this.learner.step({ saved, logits, error });
     add(lossSum, loss.reshape([1]), { out: lossSum });
+  }
+
+  /** A look at the first images; nothing without `watch`. */
+  async observe(epoch: number): Promise<Observation[]> {
+    const { watch } = this.options;
+    if (watch === undefined) return [];
+    const { gpu } = this.indices;
+    const chosen = Uint32Array.from({ length: Math.min(watch, this.set.count) }, (_, index) => index);
+    const indices = tensor(gpu, chosen);
+    const batch = this.set.batch(indices);
+    try {
+      return [{ epoch, layers: await observe(this.model, this.learner, batch) }];
+    } finally {
+      for (const part of [indices, batch.x, batch.labels]) part.dispose();
+    }
+  }
+
+  async ledger(): Promise<LedgerPage[]> {
+    return this.options.watch === undefined ? [] : this.learner.ledger();
   }
 
   /** The mean loss of the steps since the last call. @throws ValueError if it is not finite */
