@@ -9,7 +9,12 @@ export interface ActivationOptions {
 }
 
 /** The value of the WGSL constant `ACTIVATION`. */
-export const ACTIVATION_CODE: Readonly<Record<FusedActivation, number>> = { relu: 1, leakyRelu: 2, tanh: 3, sigmoid: 4 };
+export const ACTIVATION_CODE: Readonly<Record<FusedActivation, number>> = {
+  relu: 1,
+  leakyRelu: 2,
+  tanh: 3,
+  sigmoid: 4,
+};
 
 /** Whether matmul and convolution can apply an activation themselves. */
 export function isFusedActivation(name: string): name is FusedActivation {
