@@ -96,10 +96,17 @@ errors("every read-back that was pending is rejected, not only the first", async
 });
 
 errors("other ops of a list run although one did not compile", async () => {
+  const withUniforms = defineKernel<undefined>({
+    ...record("test_broken", "y[id.x] = params.missing;"),
+    wgsl: `struct Params { count: u32 }
+      ${record("", "y[id.x] = params.missing;").wgsl}
+      @group(0) @binding(2) var<uniform> params: Params;`,
+    uniforms: () => ({ count: 8 }),
+  });
   await withGpu(async (gpu) => {
     const x = tensor(gpu, counting(8));
     const before = affine(x, 2, 1);
-    broken.run({ x });
+    withUniforms.run({ x });
     x.write(counting(8, 5));
     const after = affine(x, 2, 1);
     await assertRejects(() => gpu.flush(), KernelError, /test_broken/);
@@ -245,6 +252,21 @@ errors("what the device refuses is told with the kernel's name, and the next ops
     foreign.write(counting(16));
     await assertRejects(() => gpu.finish(), KernelError, /an upload|test_affine|copy/);
     const x = tensor(gpu, counting(8));
+    assertExact(await affine(x, 2, 1).data(), affineOf(counting(8), 2, 1));
+  });
+});
+
+errors("what throws while a list is encoded comes with the next read-back", async () => {
+  await withGpu(async (gpu) => {
+    const x = tensor(gpu, counting(8));
+    await affine(x, 2, 1).data();
+    const restore = intercept(gpu.device, "createBindGroup", () => () => {
+      throw new TypeError("not a buffer (simulated)");
+    });
+    affine(x, 2, 1);
+    const flushing = gpu.flush();
+    restore();
+    await assertRejects(() => flushing, HandgradError, /not a buffer/);
     assertExact(await affine(x, 2, 1).data(), affineOf(counting(8), 2, 1));
   });
 });

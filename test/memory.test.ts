@@ -1,6 +1,7 @@
 import { empty, LimitError, OutOfMemoryError, ShapeError, tensor, ValueError, zeros } from "handgrad";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { BufferPool } from "../src/gpu/buffers.js";
 import { assertExact } from "./helpers/compare.js";
 import {
   affine,
@@ -54,6 +55,16 @@ memory("a buffer is at most a quarter larger than what it holds", async () => {
       t.dispose();
     }
   });
+});
+
+memory("near the adapter's limit a buffer is no larger than the limit", () => {
+  const limits = { maxBufferSize: 1200, maxStorageBufferBindingSize: 1000 } as GPUSupportedLimits;
+  const pool = new BufferPool(limits, 0, {} as never, () => {});
+  assert.equal([pool.capacityFor(800), pool.capacityFor(990), pool.capacityFor(1000)], [896, 1000, 1000]);
+  assert.throws(
+    () => pool.capacityFor(1001),
+    (error: Error) => error instanceof LimitError,
+  );
 });
 
 memory("views of one buffer give it back with the last of them", async () => {

@@ -103,8 +103,6 @@ export async function takeProfile(gpu: Gpu, body: () => unknown): Promise<Profil
     const clock = profiler ? "timestamp-query" : "wall clock";
     return { clock, kernels: summarize(times), totalMilliseconds };
   } finally {
-    // What a failed body left recorded is run under this profile, not under the next.
-    await gpu.unlessLost(stream.settle()).catch(() => {});
     stream.profiler = undefined;
     stream.timer = undefined;
     profiled.delete(gpu);
