@@ -24,20 +24,16 @@ export function blockPlan(
   side: number,
   channelsFirst: boolean,
 ): BlockPlan {
-  const shares = software && (lanes === 4 || lanes === 8 || lanes === 16);
-  const [tallest, widest, group] = !software
-    ? [4, 4, 64]
-    : !shares
-      ? [8, 8, 8]
-      : lanes === 4
-        ? [8, 16, 4]
-        : [4, 8, lanes];
-  const lowest = channelsFirst ? 4 : 1;
-  let tile = tallest;
-  // Fewer rows than a workgroup has would leave lanes idle.
-  while (shares && tile > lowest && tile * group >= 2 * rows) tile /= 2;
-  while (!shares && tile > lowest && tile >= 2 * rows) tile /= 2;
-  return { kernel: shares ? "subgroup" : "register_tile", tile, width: largestPart(side, widest), group };
+  if (!software) return { kernel: "register_tile", tile: 4, width: 4, group: 64 };
+  if (lanes !== 4 && lanes !== 8 && lanes !== 16) {
+    const tile = rows <= 4 ? 4 : 8;
+    return { kernel: "register_tile", tile, width: largestPart(side, 8), group: 8 };
+  }
+  const [tallest, widest] = lanes === 4 ? [8, 16] : [4, 8];
+  // Fewer rows than a workgroup has would leave lanes idle; with the channels first a lane has four at least.
+  const fitting = rows <= lanes && !channelsFirst ? 1 : rows <= 4 * lanes ? 4 : tallest;
+  const tile = Math.min(fitting, tallest);
+  return { kernel: "subgroup", tile, width: largestPart(side, widest), group: lanes };
 }
 
 /** How an invocation cuts a product with unstructured weights: `tile` rows of one output. */
