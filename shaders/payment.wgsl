@@ -131,7 +131,7 @@ fn main(
       let v = vec4f(signal[signal_at[i] + k]);
       // @unroll
       for (var j = 0u; j < TILE_N; j++) {
-        sum[i][j] += dot(v, f[j]);
+        sum[i][j] = fma(v.x, f[j].x, fma(v.y, f[j].y, fma(v.z, f[j].z, fma(v.w, f[j].w, sum[i][j]))));
       }
     }
   }

@@ -1,4 +1,4 @@
-import { type Gpu, tensor, ValueError } from "handgrad";
+import { type Gpu, ShapeError, tensor, ValueError } from "handgrad";
 import { Dataset } from "handgrad/data";
 import {
   activation,
@@ -171,6 +171,49 @@ for (const name of ["relu", "tanh"] as const) {
     bench.model.dispose();
   });
 }
+
+neurons("paying: fused and by parts, odd sizes and large ones, through activations", async () => {
+  const gpu = await sharedGpu();
+  const random = seededRandom(8);
+  for (const [samples, units, receivers] of [
+    [1, 1, 1],
+    [9, 33, 7],
+    [70, 66, 12],
+    [130, 210, 200],
+  ]) {
+    const w = random.array([units, receivers]);
+    const signal = random.array([samples, receivers]);
+    const kept = random.array([samples, units]);
+    const marginal = random.array([units], { low: 0.5, high: 2 });
+    const f = map(w, (v, at) => Math.sign(v) * v * v * marginal.data[Math.floor(at / receivers)]);
+    const q = referenceMatmul(signal, f, { transposeB: true });
+    const tensors = [w, signal, kept, marginal].map((value) => toTensor(gpu, value));
+    const feedback = {
+      weights: tensors[0],
+      transform: { kind: "power", exponent: 2 } as const,
+      marginal: tensors[3],
+    };
+    const what = `${samples} × ${units} × ${receivers}`;
+    const paid = pay(tensors[1], feedback, { activation: "leakyRelu", slope: 0.2, kept: tensors[2] });
+    const leaky = zip(q, kept, (value, y) => value * (y > 0 ? 1 : 0.2));
+    assertClose(await paid.data(), leaky, { what });
+    const moved = pay(tensors[1], feedback, { activation: "tanh", kept: tensors[2], bound: 0.25 });
+    const bounded = zip(q, kept, (value, y) => 0.25 * Math.sign(value) * (1 - y * y));
+    assertClose(await moved.data(), bounded, { what: `${what}, bounded`, tolerance: 1e-3 });
+    for (const part of [...tensors, paid, moved]) part.dispose();
+  }
+  const [w, g] = [tensor(gpu, [[1, 2]]), tensor(gpu, [[1, 2, 3]])];
+  await assertRejects(
+    () => pay(g, { weights: w }),
+    ShapeError,
+    /weights have shape \[1,2\] and the signal \[1,3\]/,
+  );
+  await assertRejects(
+    () => pay(w, { weights: w, other: g, transform: { kind: "borrowedSign" } }),
+    ShapeError,
+    /other has shape \[1,3\], and \[1,2\] is taken/,
+  );
+});
 
 neurons("measured payments: random shapes, dead receivers and neurons without weights", async () => {
   const gpu = await sharedGpu();

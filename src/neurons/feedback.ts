@@ -7,6 +7,9 @@ import paymentWgsl from "../../shaders/payment.wgsl";
 import { ShapeError } from "../gpu/errors.js";
 import { defineKernel, gridFor, type Kernel, type Shape, type Shapes, sizeOf } from "../gpu/kernel.js";
 import { ACTIVATION_CODE, DEFAULT_SLOPE, type FusedActivation } from "../ops/activation_names.js";
+import { activationGrad } from "../ops/activation.js";
+import { mul, sign } from "../ops/elementwise.js";
+import { matmul } from "../ops/matmul.js";
 import type { Tensor } from "../tensor.js";
 
 /**
@@ -46,7 +49,10 @@ export interface Intake {
   readonly bound?: number;
 }
 
-const TILE = 4;
+const TILE_M = 8;
+const TILE_N = 4;
+/** Floating-point operations from which the tuned product is faster than the fused kernel. */
+const MOST_FUSED_WORK = 1e7;
 const GROUP_M = 4;
 const GROUP_N = 8;
 const TRANSFORM = { weight: 0, power: 5, share: 6, ahead: 7, borrowedSign: 8 } as const;
@@ -113,8 +119,8 @@ function paymentKernel(width: 1 | 4): Kernel<PaymentCall> {
       TRANSFORM: transformCode(feedback),
       ACTIVATION: intake.activation ? ACTIVATION_CODE[intake.activation] : 0,
       BOUNDED: intake.bound !== undefined,
-      TILE_M: TILE,
-      TILE_N: TILE,
+      TILE_M,
+      TILE_N,
       GROUP_M,
       GROUP_N,
     }),
@@ -141,14 +147,14 @@ function paymentKernel(width: 1 | 4): Kernel<PaymentCall> {
       samples: signal[0],
       units: w[0],
       receivers: w[1],
-      tiles_n: Math.ceil(w[0] / (TILE * GROUP_N)),
+      tiles_n: Math.ceil(w[0] / (TILE_N * GROUP_N)),
       group: marginal ? w[0] / marginal[0] : 1,
       ...transformNumbers(feedback),
       bound: intake.bound ?? 0,
       slope: intake.slope ?? DEFAULT_SLOPE,
     }),
     grid: ({ out }, limits) =>
-      gridFor(Math.ceil(out[0] / (TILE * GROUP_M)) * Math.ceil(out[1] / (TILE * GROUP_N)), 1, limits),
+      gridFor(Math.ceil(out[0] / (TILE_M * GROUP_M)) * Math.ceil(out[1] / (TILE_N * GROUP_N)), 1, limits),
     work: ({ signal, w }) => 2 * signal[0] * sizeOf(w),
   });
 }
@@ -156,14 +162,32 @@ function paymentKernel(width: 1 | 4): Kernel<PaymentCall> {
 const payments = { 1: paymentKernel(1), 4: paymentKernel(4) };
 
 /**
- * What a dense layer pays the layer below: signal · F(W)ᵀ, through the activation in `intake`.
+ * What a dense layer pays the layer below: signal · F(W)ᵀ, through the activation in `intake`. Large products take
+ * `matmul`, whose variants are tuned; there the weights' transform and the derivative cost little beside it.
  * @param signal [samples, receivers]
  * @returns [samples, units]
  * @throws ShapeError
  */
-export function pay(signal: Tensor, feedback: Feedback, { kept, ...intake }: Intake = {}): Tensor {
-  const kernel = payments[feedback.weights.shape[1] % 4 === 0 ? 4 : 1];
-  return kernel.run({ signal, ...inputsOf(feedback), kept }, { feedback, intake }).out;
+export function pay(signal: Tensor, feedback: Feedback, intake: Intake = {}): Tensor {
+  const { weights } = feedback;
+  if (2 * signal.shape[0] * weights.size > MOST_FUSED_WORK) return payByParts(signal, feedback, intake);
+  const { kept, ...rest } = intake;
+  const kernel = payments[weights.shape[1] % 4 === 0 ? 4 : 1];
+  return kernel.run({ signal, ...inputsOf(feedback), kept }, { feedback, intake: rest }).out;
+}
+
+function payByParts(signal: Tensor, feedback: Feedback, { activation, slope, kept, bound }: Intake): Tensor {
+  return signal.gpu.scope(() => {
+    const q = matmul(signal, resolve(feedback), { transposeB: true });
+    const acted = bound === undefined ? q : mul(sign(q), bound);
+    return activation && kept ? activationGrad(acted, kept, activation, { slope }) : acted;
+  });
+}
+
+/** The feedback weights: the weights themselves where nothing is done to them, else a new tensor. */
+export function resolve(feedback: Feedback): Tensor {
+  const plain = !feedback.transform && !feedback.factor && !feedback.marginal;
+  return plain ? feedback.weights : feedbackWeights(feedback);
 }
 
 const feedbackKernel = defineKernel<Feedback>({

@@ -10,7 +10,7 @@ import { advanceSchedule, checkSchedule, type Schedule, scheduleRate } from "../
 import { type Optimizer, Sgd } from "../optimizer.js";
 import { type Shape, type Tensor, tensor, zeros } from "../tensor.js";
 import { act, actionState, restoreTotals } from "./actions.js";
-import { feedbackWeights, type Intake, pay } from "./feedback.js";
+import { type Intake, pay, resolve } from "./feedback.js";
 import type { Account, Outcome, Payer, Rule } from "./rule.js";
 import { type LedgerPage, pageOf } from "./instrument.js";
 import { type Site, sitesOf } from "./sites.js";
@@ -265,8 +265,7 @@ export class Learner {
         through: intake.activation !== undefined,
       };
     }
-    const plain = !feedback.transform && !feedback.factor && !feedback.marginal;
-    const weights = plain ? feedback.weights : feedbackWeights(feedback);
+    const weights = resolve(feedback);
     const options = { ...site.layer.config, inputShape: saved.inputShape };
     return { payments: bounded(conv2dInputGrad(signal, weights, options)), through: false };
   }
