@@ -15,7 +15,7 @@ const HELP = `npm start -- [options]
 Trains a network of attention-seeking neurons on real digits, backpropagation beside it, and writes a report.
 
   --seed N       seed of the split, the initial weights and the order of the batches (default 1)
-  --epochs N     passes over the 8,000 training digits (default 5)
+  --epochs N     passes over the 8,000 training digits (default 4)
   --rule NAME    the rule beside backpropagation: attention (default) or measured (slow: by differences)
   --adapter NAME hardware, software, swiftshader, lavapipe or part of a name (default: the best there is)
   --out FOLDER   where report.json and report.html go (default out)
@@ -25,7 +25,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       seed: { type: "string", default: "1" },
-      epochs: { type: "string", default: "5" },
+      epochs: { type: "string", default: "4" },
       rule: { type: "string", default: "attention" },
       adapter: { type: "string" },
       out: { type: "string", default: "out" },
