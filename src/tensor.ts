@@ -57,8 +57,9 @@ export class Tensor implements View {
   /**
    * Waits for all that was recorded and returns the values.
    * @throws ProgramError at once inside a scope or program body. Rejects with DisposedError, with DeviceLostError, or
-   *   with the first error of the ops recorded before; what was recorded since the last read-back is then to be
-   *   recorded again, and later ops work.
+   *   with the first error of the ops recorded before, of which each is told once; later ops work. What a failed op was
+   *   to write is missing, and what was to be computed from it: reading that rejects until it is written anew. What was
+   *   to be updated in place keeps its former values.
    */
   data(): Promise<Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>> {
     this.forbidReadingInScope();

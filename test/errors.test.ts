@@ -1,4 +1,6 @@
 import {
+  clear,
+  copy,
   DeviceLostError,
   defineKernel,
   fromBuffer,
@@ -14,6 +16,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { assertExact } from "./helpers/compare.js";
 import {
+  accumulate,
   affine,
   affineOf,
   combine,
@@ -114,6 +117,77 @@ errors("other ops of a list run although one did not compile", async () => {
     assertExact(await after.data(), affineOf(counting(8, 5), 2, 1));
   });
 });
+
+errors(
+  "what a failed op was to make is missing, also from what was made of it, until it is made anew",
+  async () => {
+    await withGpu(async (gpu) => {
+      const x = tensor(gpu, counting(8));
+      const total = tensor(gpu, counting(8, 100));
+      const { y } = broken.run({ x });
+      const sum = combine(affine(y, 1, 1), x);
+      const copied = copy(sum);
+      accumulate(total, copied);
+      affine(x, 1, 5, x);
+      const program = gpu.program(() => [combine(y, x), affine(x, 2, 0)]);
+      await assertRejects(() => gpu.finish(), KernelError, /test_broken did not compile/);
+      for (const missing of [y, sum, copied, y.reshape([2, 4]), program.result[0]]) {
+        for (let i = 0; i < 2; i++)
+          await assertRejects(() => missing.data(), KernelError, /test_broken did not compile/);
+      }
+      assertExact(await x.data(), affineOf(counting(8), 1, 5), "ops on other tensors ran");
+      assertExact(await program.result[1].data(), affineOf(counting(8), 2, 10), "also in a program");
+      assertExact(await total.data(), counting(8, 100), "an update that could not be made was not made");
+      await assertRejects(() => combine(y, x).data(), KernelError, /test_broken/);
+      affine(x, 1, 0, y);
+      assertExact(await combine(y, x).data(), affineOf(counting(8), 4, 20), "made anew by an op");
+      assertExact(await program.run()[0].data(), affineOf(counting(8), 4, 20), "and by the program");
+      copied.write(counting(8));
+      clear(sum);
+      accumulate(total, copied);
+      assertExact(await total.data(), counting(8, 101), "by a write");
+      assertExact(await sum.data(), new Uint32Array(8), "by a clear");
+    });
+  },
+);
+
+errors(
+  "so is what a refused submit was to make, and what was computed before the refusal was known",
+  async () => {
+    await withGpu(async (gpu) => {
+      const { device } = gpu;
+      const buffer = device.createBuffer({ size: 64, usage: 0x0080 | 0x0004 | 0x0008 });
+      const foreign = fromBuffer(gpu, buffer, [16], { dtype: "u32" });
+      const x = tensor(gpu, counting(16));
+      const [total, weights] = [tensor(gpu, counting(16, 10)), tensor(gpu, counting(16, 20))];
+      accumulate(total, combine(affine(foreign, 2, 1), x));
+      await gpu.finish();
+      const after = await total.data();
+      buffer.destroy();
+      const made = affine(foreign, 2, 1);
+      const innocent = affine(x, 3, 0);
+      affine(weights, 1, 1, weights);
+      x.write(counting(16, 2));
+      void gpu.flush().catch(() => {});
+      const sum = combine(made, x); // in the next list, before the device has answered for the first
+      accumulate(total, sum);
+      const good = affine(x, 3, 0);
+      await gpu.flush().catch(() => {});
+      await gpu.finish().catch(() => {});
+      for (const missing of [made, innocent, sum, total])
+        await assertRejects(() => missing.data(), KernelError, /the device refused a submit of/);
+      assertExact(await good.data(), counting(16, 6), "what did not need it");
+      assertExact(await x.data(), counting(16, 2), "written in the refused list, but not by the submit");
+      assertExact(await weights.data(), counting(16, 20), "to be updated in the refused submit");
+      total.write(after as Uint32Array);
+      accumulate(total, good);
+      assertExact(
+        await total.data(),
+        affineOf(after as Uint32Array, 1, 0).map((value, i) => value + 6 * i),
+      );
+    });
+  },
+);
 
 errors("a compile error quotes the line of the file and its number", async () => {
   await withGpu(async (gpu) => {

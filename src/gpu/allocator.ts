@@ -34,8 +34,7 @@ export class Allocator {
         if (buffer) this.failed.add(buffer);
         this.onOutOfMemory();
         return new OutOfMemoryError(
-          `the device could not allocate ${size} bytes: ${message}; dispose of tensors or use smaller batches, and ` +
-            `record again what was recorded since the last read-back`,
+          `the device could not allocate ${size} bytes: ${message}; dispose of tensors or use smaller batches`,
         );
       },
     );

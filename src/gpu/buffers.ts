@@ -4,7 +4,7 @@
  * would run ahead of the stream, uploads and destruction, look at `lastUse` (see stream.ts).
  */
 import { type Allocator, BufferUsage } from "./allocator.js";
-import { LimitError, ShapeError } from "./errors.js";
+import { type HandgradError, LimitError, ShapeError } from "./errors.js";
 
 export const STORAGE_USAGE = BufferUsage.storage | BufferUsage.copySrc | BufferUsage.copyDst;
 /** Sizes grow by quarters of a power of two: at most 25 % is wasted, and a shape's neighbors share buffers. */
@@ -16,6 +16,8 @@ export class Storage {
   lastUse = 0;
   references = 1;
   released = false;
+  /** Why the values are not what the ops should have made of them; see validity.ts. */
+  problem?: HandgradError;
 
   constructor(
     readonly buffer: GPUBuffer,

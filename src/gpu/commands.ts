@@ -1,5 +1,6 @@
 /** What the command stream and programs are lists of. */
 import type { Storage } from "./buffers.js";
+import type { Waiter } from "./parked_errors.js";
 import type { Pipeline } from "./pipelines.js";
 
 /** A storage as one binding sees it. */
@@ -7,6 +8,9 @@ export interface Bound {
   readonly storage: Storage;
   readonly binding: number;
   readonly byteLength: number;
+  /** Whether its old values go into the result. */
+  readonly reads: boolean;
+  readonly writes: boolean;
 }
 
 export interface Dispatch {
@@ -23,6 +27,7 @@ export interface Dispatch {
 /** A dispatch of a program: its bind group lives as long as the program. */
 export interface PreparedDispatch {
   readonly pipeline: Pipeline;
+  readonly bound: readonly Bound[];
   readonly bindGroup: GPUBindGroup;
   readonly grid: readonly [number, number, number];
   readonly work: number;
@@ -37,6 +42,8 @@ export type Transfer =
       readonly source: Storage;
       readonly target: GPUBuffer;
       readonly byteLength: number;
+      /** Told if the values are missing because an op before failed. */
+      readonly waiter: Waiter;
     };
 
 /** What a program's body may record. */

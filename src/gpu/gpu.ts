@@ -119,7 +119,7 @@ export class Gpu {
     const size = Math.max(byteLength, 4);
     const target = this.allocator.create(size, BufferUsage.mapRead | BufferUsage.copyDst);
     try {
-      if (byteLength > 0) this.stream.push({ kind: "read", source: storage, target, byteLength });
+      if (byteLength > 0) this.stream.push({ kind: "read", source: storage, target, byteLength, waiter });
       await this.unlessLost(this.stream.settle());
       await this.unlessLost(target.mapAsync(1));
       await this.unlessLost(this.errors.settled());

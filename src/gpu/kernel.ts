@@ -158,6 +158,8 @@ export class Kernel<Options = undefined> {
         storage: view ? (view.storage as Storage) : gpu.placeholder,
         binding: index,
         byteLength: view ? Math.max(view.byteLength, 4 * width) : gpu.placeholder.capacity,
+        reads: mode !== "write" || name === merged?.[1],
+        writes: mode === "write" || mode === "readWrite",
       });
     }
     const [x, y = 1, z = 1] = record.grid(shapes, gpu.limits, options, constants);

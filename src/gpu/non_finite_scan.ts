@@ -37,8 +37,14 @@ export class NonFiniteScan {
       kind: "dispatch",
       pipeline: this.gpu.pipelines.get(source, {}),
       bound: [
-        { storage: view.storage as Storage, binding: 0, byteLength: view.byteLength },
-        { storage: this.found, binding: 1, byteLength: 4 },
+        {
+          storage: view.storage as Storage,
+          binding: 0,
+          byteLength: view.byteLength,
+          reads: true,
+          writes: false,
+        },
+        { storage: this.found, binding: 1, byteLength: 4, reads: true, writes: true },
       ],
       uniformBinding: 2,
       uniforms: Uint32Array.of(count, serial, 0, 0),

@@ -18,11 +18,12 @@ export class ParkedErrors {
   constructor(private readonly device: GPUDevice) {}
 
   /** Keeps the first error for the next `throwParked`, and tells all who wait. */
-  park(error: unknown): void {
+  park(error: unknown): HandgradError {
     const known = error instanceof HandgradError ? error : new HandgradError(String(error), { cause: error });
     for (const waiter of this.waiters) waiter.error ??= known;
     if (this.parked) this.parked.count++;
     else this.parked = { error: known, count: 1 };
+    return known;
   }
 
   /** Throws the first parked error, or the one that `waiter` was told of, and forgets what is parked. */
@@ -44,8 +45,16 @@ export class ParkedErrors {
     this.waiters.delete(waiter);
   }
 
-  /** Runs `body` in an error scope; what the device objects to is parked as the error that `explain` makes of it. */
-  guard<T>(filter: GPUErrorFilter, body: () => T, explain: (message: string) => HandgradError): T {
+  /**
+   * Runs `body` in an error scope; what the device objects to is parked as the error that `explain` makes of it.
+   * @param answered told that error, or undefined where the device has no objection
+   */
+  guard<T>(
+    filter: GPUErrorFilter,
+    body: () => T,
+    explain: (message: string) => HandgradError,
+    answered: (refusal: HandgradError | undefined) => void = () => {},
+  ): T {
     this.device.pushErrorScope(filter);
     try {
       return body();
@@ -53,7 +62,7 @@ export class ParkedErrors {
       const check = this.device
         .popErrorScope()
         .then((error) => {
-          if (error) this.park(explain(error.message));
+          answered(error ? this.park(explain(error.message)) : undefined);
         })
         .catch(() => {}) // The device was lost, which is told by its own promise.
         .finally(() => this.checks.delete(check));

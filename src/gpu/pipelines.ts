@@ -14,6 +14,8 @@ export interface Pipeline {
   readonly layout: GPUBindGroupLayout;
   /** Set once compiled. */
   compiled?: GPUComputePipeline;
+  /** Set once compilation failed. */
+  failure?: KernelError;
   readonly ready: Promise<void>;
 }
 
@@ -68,9 +70,15 @@ export class PipelineCache {
     const pipeline: Pipeline = {
       name: source.name,
       layout,
-      ready: this.build(source.name, code, lines, layout).then((compiled) => {
-        pipeline.compiled = compiled;
-      }),
+      ready: this.build(source.name, code, lines, layout).then(
+        (compiled) => {
+          pipeline.compiled = compiled;
+        },
+        (error: KernelError) => {
+          pipeline.failure = error;
+          throw error;
+        },
+      ),
     };
     return pipeline;
   }

@@ -15,6 +15,7 @@ import { type HandgradError, KernelError } from "./errors.js";
 import type { ParkedErrors } from "./parked_errors.js";
 import type { Profiler } from "./profiler.js";
 import { createUniformBuffer, packSlots, prepare, SLOT_BYTES, Submission } from "./submission.js";
+import { Validity } from "./validity.js";
 
 /** Past so many commands the list is submitted, so that the device works while the host records on. */
 const FLUSH_COMMANDS = 256;
@@ -43,6 +44,7 @@ export class CommandStream {
   /** A slot for each command that a list can hold. */
   private arena?: GPUBuffer;
   private doomed: Doomed[] = [];
+  private readonly validity = new Validity();
   private lost?: HandgradError;
   /** How many submits were made, and how many dispatches were encoded. */
   submits = 0;
@@ -74,7 +76,10 @@ export class CommandStream {
   upload(storage: Storage, data: ArrayBufferView): void {
     this.throwIfLost();
     if (storage.lastUse <= this.submittedSerial) {
-      this.guard(["an upload"], () => this.write(storage.buffer, data));
+      const upload: Command = { kind: "upload", storage, data };
+      const answered = this.validity.hand([upload]);
+      this.validity.follow(upload);
+      this.guard(["an upload"], () => this.write(storage.buffer, data), answered);
     } else {
       const copy = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
       this.push({ kind: "upload", storage, data: copy });
@@ -152,21 +157,32 @@ export class CommandStream {
   private encodeSafely(list: readonly Command[]): void {
     if (this.lost) return;
     const submission = new Submission(this.device, this.profiler);
+    const answered = this.validity.hand(list);
+    let thrown: HandgradError | undefined;
     try {
-      this.guard(submission.kernels, () => this.encode(list, submission));
+      this.guard(
+        submission.kernels,
+        () => this.encode(list, submission),
+        (refusal) => answered(refusal ?? thrown),
+      );
     } catch (error) {
-      this.errors.park(error);
+      thrown = this.errors.park(error);
     }
   }
 
   /** What the device refuses in `body` is parked as an error that names `what` was to be run. */
-  private guard(what: Iterable<string>, body: () => void): void {
-    this.errors.guard("validation", body, (message) => {
+  private guard(
+    what: Iterable<string>,
+    body: () => void,
+    answered: (refusal: HandgradError | undefined) => void,
+  ): void {
+    const explain = (message: string): HandgradError => {
       const names = [...what].join(", ") || "a copy";
       return new KernelError(
-        `the device refused a submit of ${names}: ${message}; record again what was recorded since the last read-back`,
+        `the device refused a submit of ${names}: ${message}; what it was to write is missing, record it again`,
       );
-    });
+    };
+    this.errors.guard("validation", body, explain, answered);
   }
 
   private encode(list: readonly Command[], submission: Submission): void {
@@ -176,8 +192,7 @@ export class CommandStream {
       switch (command.kind) {
         case "dispatch": {
           const offset = command.uniforms ? SLOT_BYTES * slot++ : 0;
-          // A kernel that did not compile has parked its error; what depends on it is never read.
-          if (command.pipeline.compiled)
+          if (!this.validity.problemOf(command))
             this.dispatch(submission, prepare(this.device, command, arena, offset));
           break;
         }
@@ -186,18 +201,24 @@ export class CommandStream {
           break;
         case "upload":
           this.finish(submission);
+          this.validity.follow(command);
           this.write(command.storage.buffer, command.data);
           break;
         default:
-          submission.transfer(command);
+          this.transfer(submission, command);
       }
     }
     this.finish(submission);
   }
 
   private replay(submission: Submission, command: PreparedDispatch | Transfer): void {
-    if ("kind" in command) submission.transfer(command);
-    else if (command.pipeline.compiled) this.dispatch(submission, command);
+    if ("kind" in command) this.transfer(submission, command);
+    else if (!this.validity.problemOf(command)) this.dispatch(submission, command);
+  }
+
+  private transfer(submission: Submission, command: Transfer): void {
+    this.validity.follow(command);
+    submission.transfer(command);
   }
 
   private dispatch(submission: Submission, prepared: PreparedDispatch): void {

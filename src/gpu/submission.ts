@@ -87,8 +87,8 @@ export function prepare(
   uniformBuffer: GPUBuffer | undefined,
   offset: number,
 ): PreparedDispatch {
-  const { pipeline, grid, work } = command;
-  const entries: GPUBindGroupEntry[] = command.bound.map(({ storage, binding, byteLength }) => ({
+  const { pipeline, bound, grid, work } = command;
+  const entries: GPUBindGroupEntry[] = bound.map(({ storage, binding, byteLength }) => ({
     binding,
     resource: { buffer: storage.buffer, size: byteLength },
   }));
@@ -100,5 +100,5 @@ export function prepare(
     });
   }
   const bindGroup = device.createBindGroup({ layout: pipeline.layout, entries, label: pipeline.name });
-  return { pipeline, bindGroup, grid, work };
+  return { pipeline, bound, bindGroup, grid, work };
 }
