@@ -90,30 +90,42 @@ const number = (value: number): string =>
   value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 const NAME_WIDTH = 42;
 
+const widthOf = (column: string): number => Math.max(10, column.length + 2);
+
+/** The table's columns after the case's name. */
+export function columns(peers: readonly string[]): string[] {
+  return ["ms", "±%", "rate", "of roof", ...peers.flatMap((peer) => [`${peer} ms`, "ratio"])];
+}
+
+/** A case's cells under those columns; undefined if it failed. */
+export function cells({ ours, peers: others }: CaseResult, peers: readonly string[]): string[] | undefined {
+  const { ms } = ours;
+  if (ms === null) return undefined;
+  const rate = ours.gflops !== undefined ? `${number(ours.gflops)} GF/s` : `${number(ours.gbs ?? 0)} GB/s`;
+  const own = [
+    number(ms),
+    (100 * (ours.spread ?? 0)).toFixed(0),
+    rate,
+    `${(100 * (ours.roofShare ?? 0)).toFixed(0)} %`,
+  ];
+  const beside = peers.flatMap((name) => {
+    const peer = others[name];
+    const time = !peer ? "–" : peer.ms === null ? "fails" : number(peer.ms);
+    return [time, peer?.ms ? `${(peer.ms / ms).toFixed(2)}×` : ""];
+  });
+  return [...own, ...beside];
+}
+
 export function header(peers: readonly string[]): string {
-  const columns = ["ms", "±%", "rate", "of roof", ...peers.flatMap((peer) => [`${peer} ms`, "ratio"])];
-  return (
-    "case".padEnd(NAME_WIDTH) + columns.map((column) => column.padStart(column.length > 9 ? 16 : 10)).join("")
-  );
+  const names = columns(peers).map((column) => column.padStart(widthOf(column)));
+  return "case".padEnd(NAME_WIDTH) + names.join("");
 }
 
 export function row(result: CaseResult, peers: readonly string[]): string {
-  const { ours } = result;
-  if (ours.ms === null) return `${result.name.padEnd(NAME_WIDTH)} FAILED: ${ours.problem}`;
-  const rate = ours.gflops !== undefined ? `${number(ours.gflops)} GF/s` : `${number(ours.gbs ?? 0)} GB/s`;
-  const cells = [
-    number(ours.ms).padStart(10),
-    (100 * (ours.spread ?? 0)).toFixed(0).padStart(10),
-    rate.padStart(10),
-    `${(100 * (ours.roofShare ?? 0)).toFixed(0)} %`.padStart(10),
-  ];
-  for (const name of peers) {
-    const peer = result.peers[name];
-    const time = !peer ? "–" : peer.ms === null ? "fails" : number(peer.ms);
-    cells.push(time.padStart(`${name} ms`.length > 9 ? 16 : 10));
-    cells.push((peer?.ms ? `${(peer.ms / ours.ms).toFixed(2)}×` : "").padStart(10));
-  }
-  return result.name.padEnd(NAME_WIDTH) + cells.join("");
+  const texts = cells(result, peers);
+  if (!texts) return `${result.name.padEnd(NAME_WIDTH)} FAILED: ${result.ours.problem}`;
+  const names = columns(peers);
+  return result.name.padEnd(NAME_WIDTH) + texts.map((text, i) => text.padStart(widthOf(names[i]))).join("");
 }
 
 /** What got slower or faster than before by more than a tenth, both runs' roofs told. */

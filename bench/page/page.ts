@@ -2,12 +2,13 @@
 import { openGpu } from "handgrad";
 import { type Case, cases, type Input, type Spec } from "../cases.js";
 import { type Contender, Handgrad, measureCase } from "../measure.js";
-import { benchResult, type CaseResult, caseResult, chart, header, row } from "../report.js";
+import { benchResult, type CaseResult, caseResult, cells, chart, columns } from "../report.js";
 import { measureRoof } from "../roof.js";
 
 /** What a module in peers/ exports. */
 interface PeerModule {
   readonly name: string;
+  readonly version: string;
   open(): Promise<void>;
   prepare(spec: Spec, inputs: readonly Input[]): PreparedPeer | undefined | Promise<PreparedPeer | undefined>;
 }
@@ -27,6 +28,10 @@ class PagePeer implements Contender {
 
   get name(): string {
     return this.peer.name;
+  }
+
+  get version(): string {
+    return this.peer.version;
   }
 
   async prepare(spec: Spec, inputs: readonly Input[], _which: Case): Promise<Float32Array | undefined> {
@@ -84,25 +89,53 @@ async function run(): Promise<unknown> {
     print(`roof: ${roof.gflops.toFixed(1)} GFLOP/s, copy ${roof.copyGBs.toFixed(2)} GB/s`);
     const peers = await loadPeers();
     const names = peers.map(({ name }) => name);
-    print(`\n${header(names)}`);
+    addRow("th", ["case", ...columns(names)]);
     const results: CaseResult[] = [];
     for (const which of cases) {
       if (!filter.test(which.name) && !filter.test(which.group)) continue;
       const effort = quick ? { rounds: 5, batchMilliseconds: 15 } : { rounds: 15, batchMilliseconds: 50 };
       const result = caseResult(which, await measureCase(which, [new Handgrad(gpu), ...peers], effort), roof);
       results.push(result);
-      print(row(result, names));
-      for (const [peer, { problem }] of Object.entries(result.peers))
-        if (problem) print(`    ${peer}: ${problem}`);
+      show(result, names);
     }
-    const all = benchResult(gpu.info, roof, results);
+    if (results.length === 0)
+      throw new Error(`no case matches "${element<HTMLInputElement>("filter").value}"`);
+    const all = {
+      ...benchResult(gpu.info, roof, results),
+      browser: navigator.userAgent,
+      features: gpu.info.features,
+      peers: Object.fromEntries(peers.map(({ name, version }) => [name, version])),
+    };
     offer("json", "bench.json", "application/json", JSON.stringify(all, null, 2));
     offer("html", "bench.html", "text/html", chart(all, names));
-    print(`\ndone; failed: ${results.filter(({ ours }) => ours.ms === null).length}`);
+    for (const [group, mean] of Object.entries(all.geometricMean))
+      print(`best peer's time over ours, geometric mean, ${group}: ${mean.toFixed(2)}×`);
+    print(`done; failed: ${results.filter(({ ours }) => ours.ms === null).length} of ${results.length}`);
     return all;
   } finally {
     gpu.dispose();
   }
+}
+
+function addRow(tag: "th" | "td", texts: readonly string[]): HTMLTableRowElement {
+  const line = element<HTMLTableElement>("table").insertRow();
+  for (const text of texts) line.appendChild(document.createElement(tag)).textContent = text;
+  return line;
+}
+
+/** One case's line, and under it what went wrong with a peer. */
+function show(result: CaseResult, peers: readonly string[]): void {
+  const texts = cells(result, peers);
+  if (texts) addRow("td", [result.name, ...texts]);
+  else addProblem(result.name, `FAILED: ${result.ours.problem}`, peers);
+  for (const [peer, { problem }] of Object.entries(result.peers))
+    if (problem) addProblem("", `${peer}: ${problem}`, peers);
+}
+
+function addProblem(name: string, problem: string, peers: readonly string[]): void {
+  const cell = addRow("td", [name, problem]).cells[1];
+  cell.colSpan = columns(peers).length;
+  cell.className = "failed";
 }
 
 /** Shows a link that downloads a text. */
@@ -116,6 +149,9 @@ function offer(id: string, name: string, type: string, text: string): void {
 element("start").addEventListener("click", () => {
   const button = element<HTMLButtonElement>("start");
   button.disabled = true;
+  delete document.body.dataset.state;
+  element("log").textContent = "";
+  element("table").textContent = "";
   run()
     .catch((error) => print(`FAILED: ${(error as Error).message}`))
     .finally(() => {

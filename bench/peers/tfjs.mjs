@@ -115,7 +115,7 @@ const makers = {
   adam({ learningRate }, inputs) {
     const variable = tf.variable(upload(inputs[0]));
     const gradient = upload(inputs[1]);
-    const optimizer = tf.train.adam(learningRate);
+    const optimizer = tf.train.adam(learningRate, 0.9, 0.999, 1e-8);
     const run = () => {
       optimizer.applyGradients({ [variable.name]: gradient });
       return tf.scalar(0);
