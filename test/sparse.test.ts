@@ -26,6 +26,7 @@ import {
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { blockProduct, blockWeightGrad } from "../src/ops/sparse_blocks.js";
+import { unstructuredProduct } from "../src/ops/sparse_unstructured.js";
 import { assertClose, assertExact } from "./helpers/compare.js";
 import { assertRejects } from "./helpers/errors.js";
 import { sharedGpu } from "./helpers/gpu.js";
@@ -180,7 +181,7 @@ sparse("nothing kept, everything kept, and sizes of 1", async () => {
   }
 });
 
-sparse("every kernel and tile of the block form", async () => {
+sparse("every kernel and tile, those of other adapters too", async () => {
   const gpu = await sharedGpu();
   const random = seededRandom(33);
   const lanes = gpu.device.features.has("subgroups") ? (gpu.device.adapterInfo?.subgroupMinSize ?? 0) : 0;
@@ -221,11 +222,23 @@ sparse("every kernel and tile of the block form", async () => {
     });
   }
   const whole = matmul(x, dy, { transposeA: true });
-  const dw = blockWeightGrad(tx, tdy, index, view, { mask: weights.mask, shape: weights.values.shape });
-  assertClose(
-    await placed(weights, (await dw.data()) as Float32Array),
-    whole.data.map((g, at) => g * layer.mask[at]),
-  );
+  const gradient = whole.data.map((g, at) => g * layer.mask[at]);
+  const { mask, values } = weights;
+  for (const part of [
+    [4, 4],
+    [8, 8],
+  ] as const) {
+    const dw = blockWeightGrad(tx, tdy, index, view, { mask, shape: values.shape }, part);
+    assertClose(await placed(weights, (await dw.data()) as Float32Array), gradient, { what: `part ${part}` });
+  }
+  const listed = sparseWeights(gpu, layer.weights.data, [inputs, outputs], {
+    form: "unstructured",
+    mask: layer.mask,
+  });
+  const small = { tile: 4, group: 32 };
+  const y = unstructuredProduct(tx, listed.values, listed.lists!, view, { shape: [rows, outputs] }, small);
+  assertClose(await y.data(), matmul(x, layer.kept), { what: "unstructured, small tiles" });
+  listed.dispose();
   weights.dispose();
 });
 

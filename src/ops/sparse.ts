@@ -130,6 +130,7 @@ function product(
   options: MaskedOptions,
 ): Tensor {
   const { bias, out } = options;
+  checkEpilogue(op, options);
   if (bias && (bias.rank !== 1 || bias.size !== weights.outputs))
     throw new ShapeError(`${op}: bias has shape [${bias.shape}], and [${weights.outputs}] is taken`);
   checkOut(op, out, shape);

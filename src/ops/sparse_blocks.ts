@@ -231,10 +231,11 @@ export function blockWeightGrad(
   index: BlockIndex,
   { images, plane, channelsFirst }: Activations,
   { mask, shape, out }: { mask?: Tensor; shape: Shape; out?: Tensor },
+  part?: readonly [number, number],
 ): Tensor {
   const { inputs, outputs, block, count } = index;
   const traits = adapterTraits(x.gpu);
-  const [height, width] = weightGradPart(traits, block, channelsFirst);
+  const [height, width] = part ?? weightGradPart(traits, block, channelsFirst);
   const source = padRows(x, channelsFirst ? plane : inputs);
   const gradient = padRows(dy, channelsFirst ? plane : outputs);
   const call: WeightGradCall = {

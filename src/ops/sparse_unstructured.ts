@@ -161,6 +161,7 @@ export function unstructuredProduct(
   index: UnstructuredIndex,
   view: Activations,
   options: ProductOptions,
+  chosen?: UnstructuredPlan,
 ): Tensor {
   const { transpose = false, bias, activation, slope, shape, out } = options;
   const [inputs, outputs] = transpose ? [index.outputs, index.inputs] : [index.inputs, index.outputs];
@@ -173,7 +174,7 @@ export function unstructuredProduct(
     activation,
     slope,
     y: shape,
-    plan: unstructuredPlan(adapterTraits(x.gpu), view.plane),
+    plan: chosen ?? unstructuredPlan(adapterTraits(x.gpu), view.plane),
     work: 2 * view.images * view.plane * Math.max(4 * values.size, outputs),
   };
   const lists = transpose ? index.backward : index.forward;
