@@ -3,7 +3,8 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Gpu, HandgradError, openGpu } from "handgrad";
+import { type Gpu, HandgradError, openGpu, ValueError } from "handgrad";
+import { ruleNamed } from "handgrad/neurons";
 import { neuronsSection } from "./report/neurons_section.js";
 import { writePage } from "./report/page.js";
 import { runNeurons } from "./start/neurons.js";
@@ -16,7 +17,8 @@ Trains a network of attention-seeking neurons on real digits, backpropagation be
 
   --seed N       seed of the split, the initial weights and the order of the batches (default 1)
   --epochs N     passes over the 8,000 training digits (default 4)
-  --rule NAME    the rule beside backpropagation: attention (default) or measured (slow: by differences)
+  --rule NAME    the rule beside backpropagation: attention (default), measured (slow: by differences) or another;
+                 a name that is not known lists them all
   --adapter NAME hardware, software, swiftshader, lavapipe or part of a name (default: the best there is)
   --out FOLDER   where report.json and report.html go (default out)
   --help         this text`;
@@ -38,6 +40,10 @@ async function main(): Promise<void> {
   }
   const seed = wholeNumber("seed", values.seed, 0);
   const epochs = wholeNumber("epochs", values.epochs, 1);
+  ruleNamed(values.rule);
+  await mkdir(values.out, { recursive: true }).catch((cause) => {
+    throw new ValueError(`--out got "${values.out}", which cannot be made: ${cause.message}`, { cause });
+  });
   const start = performance.now();
   const gpu = await openGpu({ adapter: values.adapter });
   try {
@@ -79,7 +85,6 @@ async function run(
   const seconds = (performance.now() - start) / 1000;
   const adapter = { vendor, architecture, device, description, kind, driver, features };
   const json = { adapter, seed, seconds, neurons: neurons.json };
-  await mkdir(out, { recursive: true });
   await writeFile(join(out, "report.json"), `${JSON.stringify(json, null, 2)}\n`);
   await writePage(join(out, "report.html"), {
     adapter,

@@ -1,4 +1,4 @@
-import { FormatError, ShapeError, tensor } from "handgrad";
+import { FormatError, ShapeError, tensor, ValueError } from "handgrad";
 import {
   activation,
   avgPool2d,
@@ -214,6 +214,12 @@ layers("shapes that do not fit are named", async () => {
     /saved holds 0 layers/,
   );
   model.dispose();
+  await assertRejects(() => buildModel(gpu, [dense(0, 3)]), ShapeError, /init: weights of shape \[0,3\]/);
+  await assertRejects(
+    () => buildModel(gpu, [activation("swish" as "silu")]),
+    ValueError,
+    /activation: "swish" is not known/,
+  );
 });
 
 layers.run();

@@ -1,4 +1,4 @@
-import { type Gpu, matmul, type MatmulOptions, ShapeError, tensor, zeros } from "handgrad";
+import { type Gpu, matmul, type MatmulOptions, ShapeError, tensor, ValueError, zeros } from "handgrad";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { matmulWithPlan } from "../src/ops/matmul.js";
@@ -198,6 +198,16 @@ product("out takes the result, and shapes that do not fit are named", async () =
     /batch dimensions/,
   );
   await assertRejects(() => matmul(zeros(gpu, [2]), b), ShapeError, /at least two dimensions/);
+  await assertRejects(
+    () => matmul(a, b, { activation: "swish" as "relu" }),
+    ValueError,
+    /matmul: activation is "swish", and one of relu/,
+  );
+  await assertRejects(
+    () => matmul(a, b, { activation: "leakyRelu", slope: -1 }),
+    ValueError,
+    /matmul: slope is -1/,
+  );
 });
 
 product.run();

@@ -1,6 +1,6 @@
 /** Activations as layers. */
 import { ValueError } from "../gpu/errors.js";
-import { type ActivationName, activate, activationGrad } from "../ops/activation.js";
+import { ACTIVATION_KEEPS, type ActivationName, activate, activationGrad } from "../ops/activation.js";
 import { type FusedActivation, isFusedActivation } from "../ops/activation_names.js";
 import type { Shape, Tensor } from "../tensor.js";
 import { type Forward, type Layer, NO_TENSORS, type Saved, type Tensors } from "./layer.js";
@@ -28,7 +28,12 @@ export class Activation implements Layer {
   readonly parameters = NO_TENSORS;
   readonly buffers = NO_TENSORS;
 
+  /** @throws ValueError for an unknown name or a slope below 0 */
   constructor(readonly config: ActivationRecord) {
+    if (!Object.hasOwn(ACTIVATION_KEEPS, config.name)) {
+      const known = Object.keys(ACTIVATION_KEEPS).join(", ");
+      throw new ValueError(`activation: "${config.name}" is not known; take one of ${known}`);
+    }
     if (config.name === "leakyRelu" && !((config.slope ?? 0) >= 0)) {
       throw new ValueError(`activation: slope is ${config.slope}, and a leaky ReLU takes at least 0`);
     }

@@ -1,5 +1,5 @@
 /** Initial weights. Each draw takes its own counter stream, so one seed gives the same network on every adapter. */
-import { ValueError } from "../gpu/errors.js";
+import { ShapeError, ValueError } from "../gpu/errors.js";
 import { randomNormal, randomUniform } from "../ops/random.js";
 import type { Shape, Tensor } from "../tensor.js";
 import type { Init } from "./layer.js";
@@ -16,6 +16,7 @@ export type Initializer = "he" | "heUniform" | "xavier" | "xavierUniform";
  * A tensor of initial weights.
  * @param fanIn inputs that one unit sums over
  * @param fanOut outputs that one input reaches
+ * @throws ShapeError for a size that is not a whole number of at least 1; ValueError for an unknown name
  */
 export function initialize(
   init: Init,
@@ -24,6 +25,10 @@ export function initialize(
   fanIn: number,
   fanOut: number,
 ): Tensor {
+  if (!shape.every((size) => Number.isInteger(size) && size > 0))
+    throw new ShapeError(
+      `init: weights of shape [${shape}] are wanted, and whole numbers of at least 1 are taken`,
+    );
   const { gpu, seed } = init;
   const stream = init.stream++;
   const variances: Record<Initializer, number> = {

@@ -3,7 +3,7 @@ import forwardWgsl from "../../shaders/activation.wgsl";
 import gradWgsl from "../../shaders/activation_grad.wgsl";
 import { ValueError } from "../gpu/errors.js";
 import type { Tensor } from "../tensor.js";
-import { ACTIVATION_CODE, DEFAULT_SLOPE, type FusedActivation } from "./activation_names.js";
+import { ACTIVATION_CODE, checkSlope, type FusedActivation } from "./activation_names.js";
 import { memoize } from "./memoize.js";
 import { PointwiseKernel } from "./pointwise.js";
 
@@ -90,14 +90,8 @@ export function activationGrad(
 }
 
 function known(op: string, name: ActivationName): ActivationName {
-  if (name in CODE) return name;
+  if (Object.hasOwn(CODE, name)) return name;
   throw new ValueError(`${op}: no activation is named "${name}"; there are ${Object.keys(CODE).join(", ")}`);
-}
-
-/** Below 0 the sign of the output would not tell the sign of the input. */
-function checkSlope(name: string, slope: number = DEFAULT_SLOPE): number {
-  if (slope >= 0 && slope < Infinity) return slope;
-  throw new ValueError(`${name}: slope is ${slope}, and a number of at least 0 is taken`);
 }
 
 /** max(x, 0). @example const y = relu(x, { out: x }); */

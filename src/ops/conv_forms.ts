@@ -2,7 +2,7 @@
 import type { Gpu } from "../gpu/gpu.js";
 import type { Trial, Variant } from "../gpu/tuner.js";
 import { type Tensor, zeros } from "../tensor.js";
-import { DEFAULT_SLOPE } from "./activation_names.js";
+import { checkEpilogue, DEFAULT_SLOPE } from "./activation_names.js";
 import {
   convolveToNarrow,
   convolveToWide,
@@ -55,7 +55,7 @@ function pick(
   );
 }
 
-/** A convolution in either direction. @throws ValueError for an unknown activation */
+/** A convolution in either direction. @throws ValueError for an unknown activation or a slope below 0 */
 export function convolve(
   op: string,
   direction: Direction,
@@ -65,9 +65,10 @@ export function convolve(
   epilogue: Epilogue = {},
   out?: Tensor,
 ): Tensor {
+  checkEpilogue(op, epilogue);
   const { bias, activation, slope = DEFAULT_SLOPE } = epilogue;
   const run = (form: ConvForm, x: Tensor, weights: Tensor, ending: Epilogue, target?: Tensor): Tensor => {
-    if (form === direct) return convolveDirectly(op, direction, x, weights, geometry, ending, target);
+    if (form === direct) return convolveDirectly(direction, x, weights, geometry, ending, target);
     const byColumns = direction === "toNarrow" ? convolveToNarrow : convolveToWide;
     return byColumns(x, weights, geometry, { ...ending, slope }, target);
   };

@@ -6,7 +6,7 @@ import type { Trial } from "../gpu/tuner.js";
 import { type Tensor, zeros } from "../tensor.js";
 import { broadcastTo } from "./binary.js";
 import { broadcastShape } from "./broadcast.js";
-import { type ActivationOptions, DEFAULT_SLOPE } from "./activation_names.js";
+import { type ActivationOptions, checkEpilogue, DEFAULT_SLOPE } from "./activation_names.js";
 import { type MatmulCall, type MatmulSizes, runMatmul } from "./matmul_kernels.js";
 import { adapterTraits, type MatmulPlan, matmulPlans } from "./matmul_plan.js";
 
@@ -25,7 +25,8 @@ export interface MatmulOptions extends ActivationOptions {
  * @param a [..., m, k], or [..., k, m] with transposeA
  * @param b [..., k, n], or [..., n, k] with transposeB; batch dimensions broadcast
  * @returns [..., m, n]
- * @throws ShapeError if the inner dimensions differ or the batch dimensions do not broadcast
+ * @throws ShapeError if the inner dimensions differ or the batch dimensions do not broadcast; ValueError for an unknown
+ *   activation or a slope below 0
  * @example
  * const y = matmul(x, weights, { bias, activation: "relu" });
  */
@@ -41,6 +42,7 @@ export function matmulWithPlan(
   choose: (gpu: Gpu, sizes: MatmulSizes) => MatmulPlan,
 ): Tensor {
   const { transposeA = false, transposeB = false, bias, out } = options;
+  checkEpilogue("matmul", options);
   const sizes = matmulSizes(a.shape, b.shape, transposeA, transposeB, bias?.shape);
   const [wholeA, wholeB] = [repeatBatch(a, sizes.y), repeatBatch(b, sizes.y)];
   const y = runMatmul({ a: wholeA, b: wholeB, bias, out }, callOf(sizes, options), choose(a.gpu, sizes));

@@ -7,7 +7,7 @@ import { ShapeError } from "../gpu/errors.js";
 import { type Shape, sizeOf } from "../gpu/kernel.js";
 import type { Tensor } from "../tensor.js";
 import { activate } from "./activation.js";
-import type { ActivationOptions } from "./activation_names.js";
+import { type ActivationOptions, checkEpilogue } from "./activation_names.js";
 import { refuseShared } from "./aliasing.js";
 import { add, mul } from "./binary.js";
 import { matmul } from "./matmul.js";

@@ -51,6 +51,7 @@ start("--help lists the options; wrong ones end with a sentence and code 1", asy
   const wrong: [string[], RegExp][] = [
     [["--epochs", "none"], /--epochs got "none"/],
     [["--rule", "hebb"], /rule: "hebb" is not known/],
+    [["--out", "package.json/out"], /--out got "package.json\/out", which cannot be made/],
     [["--speed"], /Unknown option '--speed'/],
     [["--adapter", "no-such-adapter"], /no-such-adapter/],
   ];
