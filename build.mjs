@@ -1,10 +1,10 @@
 // Builds the library, and bundles and runs single TypeScript files.
 //
-//   node build.mjs                      dist/*.js (one entry a sub-path and host) and dist/types
+//   node build.mjs                      dist/*.js (one entry a sub-path and host), dist/types and dist/LICENSES.txt
 //   node build.mjs run FILE.ts [args]   bundles FILE.ts for Node, runs it and passes its exit code on
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { constants } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -113,7 +113,7 @@ const requireBanner =
 /** The library for one host: an entry file for each sub-path, with their common code in shared chunks. */
 async function buildLibrary(host) {
   const names = ["", ...subPaths];
-  await build({
+  const { metafile } = await build({
     ...bundleOptions(host),
     entryPoints: names.map((name) => ({ in: sourceFile(host, name), out: outputName(host, name) })),
     outdir: "dist",
@@ -122,7 +122,22 @@ async function buildLibrary(host) {
     external: runTimePackages,
     sourcemap: true,
     legalComments: "inline",
+    metafile: true,
   });
+  return Object.keys(metafile.inputs);
+}
+
+/** The licenses of the packages that are bundled in. */
+async function writeLicenses(inputs) {
+  const found = inputs.map((input) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1]);
+  const packages = [...new Set(found)].filter((name) => name !== undefined).sort();
+  const texts = packages.map(async (name) => {
+    const folder = join(root, "node_modules", name);
+    const file = (await readdir(folder)).find((entry) => /^licen[cs]e/i.test(entry));
+    if (!file) throw new Error(`${name} is bundled in and has no license file`);
+    return `${name}\n\n${(await readFile(join(folder, file), "utf8")).trim()}\n`;
+  });
+  await writeFile(join(root, "dist", "LICENSES.txt"), (await Promise.all(texts)).join("\n\n"));
 }
 
 function outputName(host, subPath) {
@@ -204,7 +219,8 @@ async function buildAll() {
   for (const part of ["types", "chunks"]) {
     await rm(join(root, "dist", part), { recursive: true, force: true });
   }
-  await Promise.all([buildLibrary("node"), buildLibrary("browser"), buildTypes()]);
+  const bundled = await Promise.all([buildLibrary("node"), buildLibrary("browser"), buildTypes()]);
+  await writeLicenses([...bundled[0], ...bundled[1]]);
   return 0;
 }
 

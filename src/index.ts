@@ -1,12 +1,26 @@
 /** The core of handgrad, the same on every host. */
 export * from "./gpu/errors.js";
-export { Gpu } from "./gpu/gpu.js";
-export { defineKernel, gridFor, Kernel, type KernelRecord, sizeOf } from "./gpu/kernel.js";
+export type { AdapterKind } from "./gpu/adapter.js";
+export { Gpu, type MemoryReport } from "./gpu/gpu.js";
+export {
+  type BindingMode,
+  defineKernel,
+  type Grid,
+  gridFor,
+  Kernel,
+  type KernelRecord,
+  type RunOptions,
+  type Shapes,
+  sizeOf,
+  type UniformValue,
+  type View,
+} from "./gpu/kernel.js";
 export type { GpuInfo, HostAdapter, OpenGpuOptions } from "./gpu/open.js";
 export type { KernelTime, Profile } from "./gpu/profiler.js";
 export { Program } from "./gpu/program.js";
 export { Tuner, type TuningCache, type TuningRow, type TuningStore } from "./gpu/tuner.js";
 export * from "./ops/activation.js";
+export type { ActivationOptions, FusedActivation } from "./ops/activation_names.js";
 export { clipGradientNorm, clipGradientValue } from "./ops/clip.js";
 export * from "./ops/conv.js";
 export * from "./ops/conv_transpose.js";

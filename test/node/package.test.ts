@@ -44,6 +44,8 @@ test("holds the library, its types and licence, and nothing of the workshop", ()
     /^(src|test|examples|bench|node_modules|dist\/(run|test))\b/.test(name),
   );
   assert.equal(strays, []);
+  const licenses = new TextDecoder().decode(files.get("package/dist/LICENSES.txt"));
+  assert.match(licenses, /^pngjs\n\n[\s\S]*Permission is hereby granted/, "of what is bundled in");
 });
 
 test("importing it loads no GPU code; every sub-path imports, and a product comes out", async () => {
