@@ -33,7 +33,7 @@ const STYLE = `
   figure img, figure svg { max-width: 100%; height: auto; display: block; } img { image-rendering: pixelated; }
   .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); gap: 1rem; } .pair figure { margin: 0; }
   svg text { fill: var(--soft); font: 12px system-ui, sans-serif; } svg .axis { stroke: var(--line); }
-  svg .first { stroke: var(--first); } svg .second { stroke: var(--second); } svg circle.first { fill: var(--first); }
+  svg path.first { stroke: var(--first); } svg path.second { stroke: var(--second); } svg circle.first { fill: var(--first); }
   svg circle.second { fill: var(--second); } svg text.first { fill: var(--first); } svg text.second { fill: var(--second); }`;
 
 /** Writes the whole page. */
