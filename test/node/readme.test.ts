@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
@@ -34,6 +34,13 @@ readme("every command it names is a script of the package", async () => {
   const commands = [...text.matchAll(/npm (?:run )?([a-z]+)/g)].map(([, name]) => name);
   const unknown = commands.filter((name) => !["ci", "install", "i"].includes(name) && !(name in scripts));
   assert.equal(unknown, []);
+});
+
+readme("every file it links to is there", async () => {
+  const text = await readFile("README.md", "utf8");
+  const links = [...text.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, path]) => path);
+  assert.ok(links.length > 0);
+  for (const path of links) await access(path);
 });
 
 readme.run();
