@@ -139,6 +139,10 @@ errors(
       assertExact(await program.result[1].data(), affineOf(counting(8), 2, 10), "also in a program");
       assertExact(await total.data(), counting(8, 100), "an update that could not be made was not made");
       await assertRejects(() => combine(y, x).data(), KernelError, /test_broken/);
+      const skipped = combine(y, x);
+      y.write(counting(8, 7)); // waits in the list, behind the op that still misses it
+      assertExact(await combine(y, y).data(), counting(8, 28), "made anew by a write in a list");
+      await assertRejects(() => skipped.data(), KernelError, /test_broken/);
       affine(x, 1, 0, y);
       assertExact(await combine(y, x).data(), affineOf(counting(8), 4, 20), "made anew by an op");
       assertExact(await program.run()[0].data(), affineOf(counting(8), 4, 20), "and by the program");
