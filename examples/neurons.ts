@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Gpu, HandgradError, openGpu, ValueError } from "handgrad";
 import { ruleNames } from "handgrad/neurons";
-import { writePage } from "./report/page.js";
+import { type Section, writePage } from "./report/page.js";
 import { runTrain } from "./neurons/train.js";
 import { runVerify } from "./neurons/verify.js";
 import { wholeNumber } from "./start/options.js";
@@ -14,7 +14,8 @@ const HELP = `npm run neurons -- COMMAND [options]
   train    trains networks by rules of your choice and writes train.json: accuracy, cosine to backpropagation a layer,
            distribution of attention, silent neurons and who paid whom, epoch by epoch; and train.html with a picture of it
   verify   checks the theory against float64 and writes verify.json: the equality of first-order attention with
-           backpropagation, each of its conditions broken singly, the identities of attention, the control
+           backpropagation, each of its conditions broken singly, the identities of attention, the control; and
+           verify.html with the same as tables
 
   --help         the options of a command`;
 
@@ -100,18 +101,9 @@ async function train(args: string[]): Promise<void> {
     seed: wholeNumber("seed", values.seed, 0),
     rate,
   };
-  const start = performance.now();
-  await withGpu(values.adapter, async (gpu) => {
+  await withGpu(values.adapter, async (gpu, start) => {
     const { json, section } = await runTrain(gpu, options);
-    await write(out, "train.json", json);
-    const seconds = (performance.now() - start) / 1000;
-    await writePage(join(out, "train.html"), {
-      adapter: gpu.info,
-      seed: options.seed,
-      seconds,
-      sections: [section],
-    });
-    console.log(`see ${join(out, "train.html")}`);
+    await write(gpu, { out, name: "train", json, section, seed: options.seed, start });
   });
 }
 
@@ -123,9 +115,9 @@ async function verify(args: string[]): Promise<void> {
   }
   const { quick, out } = values;
   const seed = wholeNumber("seed", values.seed, 0);
-  await withGpu(values.adapter, async (gpu) => {
-    const { json, failed } = await runVerify(gpu, { seed, quick });
-    await write(out, "verify.json", json);
+  await withGpu(values.adapter, async (gpu, start) => {
+    const { json, section, failed } = await runVerify(gpu, { seed, quick });
+    await write(gpu, { out, name: "verify", json, section, seed, start });
     if (failed > 0) throw new ValueError(`verify: ${failed} rows are not as the theory says`);
   });
 }
@@ -137,21 +129,38 @@ function oneOf<Name extends string>(option: string, given: string, names: readon
   return name;
 }
 
-async function withGpu(adapter: string | undefined, use: (gpu: Gpu) => Promise<void>): Promise<void> {
+async function withGpu(
+  adapter: string | undefined,
+  use: (gpu: Gpu, start: number) => Promise<void>,
+): Promise<void> {
+  const start = performance.now();
   const gpu = await openGpu({ adapter });
   try {
     const { description, device, vendor, kind, driver } = gpu.info;
     console.log(`adapter: ${description || device || vendor} (${kind}, ${driver})\n`);
-    await use(gpu);
+    await use(gpu, start);
   } finally {
     gpu.dispose();
   }
 }
 
-async function write(out: string, name: string, json: unknown): Promise<void> {
+interface Results {
+  readonly out: string;
+  /** Of both files. */
+  readonly name: string;
+  readonly json: unknown;
+  readonly section: Section;
+  readonly seed: number;
+  readonly start: number;
+}
+
+async function write(gpu: Gpu, { out, name, json, section, seed, start }: Results): Promise<void> {
+  const seconds = (performance.now() - start) / 1000;
+  const [data, page] = [join(out, `${name}.json`), join(out, `${name}.html`)];
   await mkdir(out, { recursive: true });
-  await writeFile(join(out, name), `${JSON.stringify(json)}\n`);
-  console.log(`\nsee ${join(out, name)}`);
+  await writeFile(data, `${JSON.stringify(json)}\n`);
+  await writePage(page, { adapter: gpu.info, seed, seconds, sections: [section] });
+  console.log(`\n${seconds.toFixed(1)} s in all; see ${page} and ${data}`);
 }
 
 main(process.argv.slice(2)).catch((error) => {

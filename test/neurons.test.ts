@@ -204,7 +204,7 @@ neurons("paying: fused and by parts, odd sizes and large ones, through activatio
   }
   const [w, g] = [tensor(gpu, [[1, 2]]), tensor(gpu, [[1, 2, 3]])];
   await assertRejects(
-    () => pay(g, { weights: w }),
+    () => pay(g, { weights: w, transform: { kind: "share" } }),
     ShapeError,
     /weights have shape \[1,2\] and the signal \[1,3\]/,
   );

@@ -4,6 +4,7 @@ import { type Dataset, DeviceSet, loadMnist } from "handgrad/data";
 import { activation, buildModel, dense } from "handgrad/layers";
 import { ruleNamed, trainClassifier } from "handgrad/neurons";
 import { type Array64, array64 } from "../../test/reference/array64.js";
+import { escapeHtml, htmlTable, type Section } from "../report/page.js";
 import { startProgress } from "../start/progress.js";
 import { printTable } from "../start/table.js";
 import { type DepartureRow, departures } from "./departures.js";
@@ -20,6 +21,8 @@ export interface VerifyResult {
     readonly departures: readonly DepartureRow[];
     readonly identities: readonly IdentityRow[];
   };
+  /** The same as tables of a report. */
+  readonly section: Section;
   /** Rows that are not as the theory says. */
   readonly failed: number;
 }
@@ -47,11 +50,12 @@ export async function runVerify(
   } finally {
     progress.stop();
   }
-  print(rows);
+  const tables = tablesOf(rows);
+  print(tables);
   const failed =
     rows.equality.filter((row) => !isEqual(row)).length +
     [...rows.departures, ...rows.identities].filter(({ holds }) => !holds).length;
-  return { json: rows, failed };
+  return { json: rows, section: sectionOf(tables), failed };
 }
 
 /** A dense and a convolution net, each with relu and tanh, on real digits. */
@@ -128,38 +132,58 @@ async function control(gpu: Gpu, digits: Dataset, seed: number): Promise<Departu
 
 const mark = (holds: boolean): string => (holds ? "yes" : "NO");
 
-function print({ equality, departures, identities }: VerifyResult["json"]): void {
-  console.log("\nFirst-order attention and the float64 gradient\n");
-  printTable(
-    ["net, activation, layer", "signal", "relative error", "cosine", "equal"],
-    equality.map((row) => [
-      `${row.net}, ${row.activation}, ${row.layer}`,
-      row.signal,
-      row.relativeError.toExponential(1),
-      row.cosine.toFixed(9),
-      mark(isEqual(row)),
-    ]),
-  );
-  console.log("\nEach condition broken singly\n");
-  printTable(
-    ["condition, form", "quantity", "predicted", "measured", "holds"],
-    departures.map((row) => [
-      `(${row.condition}) ${row.form}`,
-      row.quantity,
-      short(row.predicted),
-      short(row.measured),
-      mark(row.holds),
-    ]),
-  );
-  console.log("\nIdentities\n");
-  printTable(
-    ["identity", "relative error", "holds"],
-    identities.map((row) => [
-      `${row.identity}. ${row.statement}`,
-      row.relativeError.toExponential(1),
-      mark(row.holds),
-    ]),
-  );
+interface Table {
+  readonly title: string;
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+function tablesOf({ equality, departures, identities }: VerifyResult["json"]): Table[] {
+  return [
+    {
+      title: "First-order attention and the float64 gradient",
+      head: ["net, activation, layer", "signal", "relative error", "cosine", "equal"],
+      rows: equality.map((row) => [
+        `${row.net}, ${row.activation}, ${row.layer}`,
+        row.signal,
+        row.relativeError.toExponential(1),
+        row.cosine.toFixed(9),
+        mark(isEqual(row)),
+      ]),
+    },
+    {
+      title: "Each condition broken singly",
+      head: ["condition, form", "quantity", "predicted", "measured", "holds"],
+      rows: departures.map((row) => [
+        `(${row.condition}) ${row.form}`,
+        row.quantity,
+        short(row.predicted),
+        short(row.measured),
+        mark(row.holds),
+      ]),
+    },
+    {
+      title: "Identities",
+      head: ["identity", "relative error", "holds"],
+      rows: identities.map((row) => [
+        `${row.identity}. ${row.statement}`,
+        row.relativeError.toExponential(1),
+        mark(row.holds),
+      ]),
+    },
+  ];
+}
+
+function print(tables: readonly Table[]): void {
+  for (const { title, head, rows } of tables) {
+    console.log(`\n${title}\n`);
+    printTable(head, rows);
+  }
+}
+
+function sectionOf(tables: readonly Table[]): Section {
+  const html = tables.map(({ title, head, rows }) => `<h3>${escapeHtml(title)}</h3>${htmlTable(head, rows)}`);
+  return { title: "The theory against float64", html: html.join("\n") };
 }
 
 const short = (value: number): string =>

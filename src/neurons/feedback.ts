@@ -163,14 +163,19 @@ const payments = { 1: paymentKernel(1), 4: paymentKernel(4) };
 
 /**
  * What a dense layer pays the layer below: signal · F(W)ᵀ, through the activation in `intake`. Large products take
- * `matmul`, whose variants are tuned; there the weights' transform and the derivative cost little beside it.
+ * `matmul`, whose variants are tuned; there the weights' transform and the derivative cost little beside it. So do plain
+ * ones on software adapters.
  * @param signal [samples, receivers]
  * @returns [samples, units]
  * @throws ShapeError
  */
 export function pay(signal: Tensor, feedback: Feedback, intake: Intake = {}): Tensor {
   const { weights } = feedback;
-  if (2 * signal.shape[0] * weights.size > MOST_FUSED_WORK) return payByParts(signal, feedback, intake);
+  const large = 2 * signal.shape[0] * weights.size > MOST_FUSED_WORK;
+  // On software adapters a dispatch is cheap and a pipeline dear; those of the plain product are there already.
+  if (large || (isPlain(feedback) && signal.gpu.info.kind === "software")) {
+    return payByParts(signal, feedback, intake);
+  }
   const { kept, ...rest } = intake;
   const kernel = payments[weights.shape[1] % 4 === 0 ? 4 : 1];
   return kernel.run({ signal, ...inputsOf(feedback), kept }, { feedback, intake: rest }).out;
@@ -186,9 +191,10 @@ function payByParts(signal: Tensor, feedback: Feedback, { activation, slope, kep
 
 /** The feedback weights: the weights themselves where nothing is done to them, else a new tensor. */
 export function resolve(feedback: Feedback): Tensor {
-  const plain = !feedback.transform && !feedback.factor && !feedback.marginal;
-  return plain ? feedback.weights : feedbackWeights(feedback);
+  return isPlain(feedback) ? feedback.weights : feedbackWeights(feedback);
 }
+
+const isPlain = ({ transform, factor, marginal }: Feedback): boolean => !transform && !factor && !marginal;
 
 const feedbackKernel = defineKernel<Feedback>({
   name: "feedback_weights",
