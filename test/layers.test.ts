@@ -200,6 +200,13 @@ layers("a damaged or foreign model file is refused and nothing stays allocated",
     FormatError,
     /"perceptron" is not known/,
   );
+  const cancelling = [dense(1e6, 1e6), dense(-1e6, 1e6)];
+  await assertRejects(() => loadModel(gpu, bytes, { architecture: cancelling }), FormatError, /NaN weights/);
+  await assertRejects(
+    () => loadModel(gpu, bytes, { architecture: [dense(0, 3)] }),
+    FormatError,
+    /cannot be made: init: weights of shape \[0,3\]/,
+  );
   assert.is(gpu.memory().tensors, before);
 });
 

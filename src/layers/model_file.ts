@@ -2,7 +2,7 @@
  * Saved networks: one safetensors file with the parameters and running statistics by name and, in its metadata, the
  * architecture as JSON. Weights keep handgrad's layouts (dense [in][out], convolution OIHW).
  */
-import { FormatError } from "../gpu/errors.js";
+import { FormatError, ShapeError, ValueError } from "../gpu/errors.js";
 import type { Gpu } from "../gpu/gpu.js";
 import type { HostArray } from "../io/array.js";
 import { decodeSafetensors, encodeSafetensors } from "../io/safetensors.js";
@@ -55,7 +55,7 @@ export function loadModel(
   const records = architecture ?? parseArchitecture(text, name);
   const available = [...tensors.values()].reduce((sum, { data }) => sum + data.length, 0);
   checkSizes(records, available, name);
-  const model = buildModel(gpu, records);
+  const model = buildFrom(gpu, records, name);
   try {
     const state = stateOf(model);
     const missing = Object.keys(state).filter((key) => !tensors.has(key));
@@ -82,6 +82,16 @@ export function loadModel(
     throw error;
   }
   return { model, metadata: rest };
+}
+
+/** What a layer refuses is the file's fault here. */
+function buildFrom(gpu: Gpu, records: readonly LayerRecord[], name: string): Sequential {
+  try {
+    return buildModel(gpu, records);
+  } catch (cause) {
+    if (!(cause instanceof ShapeError || cause instanceof ValueError)) throw cause;
+    throw new FormatError(`${name}: a layer of its architecture cannot be made: ${cause.message}`, { cause });
+  }
 }
 
 function stateOf(model: Sequential): Tensors {
@@ -117,6 +127,10 @@ function parseArchitecture(text: string | undefined, name: string): readonly Lay
 /** Looks at every layer's sizes before anything is allocated: together they cannot exceed what the file holds. */
 function checkSizes(records: readonly LayerRecord[], available: number, name: string): void {
   let elements = 0;
+  // A negative size must not make room for another layer's.
+  const count = (size: number): void => {
+    elements += size >= 0 ? size : Number.NaN;
+  };
   const visit = (value: unknown): void => {
     if (typeof value !== "object" || value === null) return;
     if (Array.isArray(value)) {
@@ -130,9 +144,9 @@ function checkSizes(records: readonly LayerRecord[], available: number, name: st
     const area = [kernel].flat().map(Number);
     if (typeof inputs === "number" && typeof outputs === "number") {
       const window = kernel === undefined ? 1 : area[0] * (area[1] ?? area[0]);
-      elements += (inputs * outputs * window) / (typeof groups === "number" ? groups : 1);
+      count((inputs * outputs * window) / (typeof groups === "number" ? groups : 1));
     }
-    if (typeof channels === "number") elements += 2 * channels;
+    if (typeof channels === "number") count(2 * channels);
     for (const nested of [layers, body, shortcut]) visit(nested);
   };
   visit(records);
