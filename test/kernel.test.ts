@@ -33,15 +33,17 @@ import { sharedGpu } from "./helpers/gpu.js";
 
 const kernels = suite("kernels");
 
-/** A small record, with what a test changes. */
+/** The record of `KernelRecord`'s example, with what a test changes. */
 function record(changes: Partial<KernelRecord> = {}): KernelRecord {
   return {
     name: "test_small",
     wgsl: `
       @group(0) @binding(0) var<storage, read> x: array<f32>;
       @group(0) @binding(1) var<storage, read_write> y: array<f32>;
-      @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
-        if (id.x < arrayLength(&x)) { y[id.x] = 2 * x[id.x]; }
+      @compute @workgroup_size(64)
+      fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+        let i = id.x + id.y * groups.x * 64;
+        if (i < arrayLength(&x)) { y[i] = 2 * x[i]; }
       }`,
     bindings: { x: "read", y: "write" },
     shape: ({ x }) => ({ y: x }),

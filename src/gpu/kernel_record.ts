@@ -34,8 +34,10 @@ export interface View {
  *   wgsl: `
  *     @group(0) @binding(0) var<storage, read> x: array<f32>;
  *     @group(0) @binding(1) var<storage, read_write> y: array<f32>;
- *     @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
- *       if (id.x < arrayLength(&x)) { y[id.x] = 2 * x[id.x]; }
+ *     @compute @workgroup_size(64)
+ *     fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+ *       let i = id.x + id.y * groups.x * 64;
+ *       if (i < arrayLength(&x)) { y[i] = 2 * x[i]; }
  *     }`,
  *   bindings: { x: "read", y: "write" },
  *   shape: ({ x }) => ({ y: x }),
