@@ -258,8 +258,14 @@ function isShape(value: Shape | TensorOptions): value is Shape {
 }
 
 function checkShape(what: string, shape: Shape): void {
+  checkIsArray(what, shape);
   if (shape.every((dimension) => Number.isInteger(dimension) && dimension >= 0)) return;
   throw new ShapeError(`${what}: shape [${shape}] must be whole numbers of at least 0`);
+}
+
+function checkIsArray(what: string, shape: Shape): void {
+  if (Array.isArray(shape)) return;
+  throw new ShapeError(`${what}: shape is ${shape}, and an array of whole numbers of at least 0 is taken`);
 }
 
 function checkDType(what: string, dtype: DType): void {
@@ -269,12 +275,13 @@ function checkDType(what: string, dtype: DType): void {
 
 /** Fills in a dimension of -1. */
 function resolveShape(shape: Shape, size: number): Shape {
+  checkIsArray("reshape", shape);
   const open = shape.indexOf(-1);
   const known = shape.reduce((product, dimension) => (dimension === -1 ? product : product * dimension), 1);
   const resolved =
     open < 0 ? [...shape] : shape.map((dimension, axis) => (axis === open ? size / known : dimension));
-  checkShape("shape", resolved);
-  if (sizeOf(resolved) !== size) throw new ShapeError(`shape [${shape}] does not hold ${size} values`);
+  if (!resolved.every((size) => Number.isInteger(size) && size >= 0) || sizeOf(resolved) !== size)
+    throw new ShapeError(`shape [${shape}] does not hold ${size} values`);
   return Object.freeze(resolved);
 }
 

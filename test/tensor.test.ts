@@ -175,6 +175,10 @@ tensors("shapes are whole numbers that hold the data", async () => {
     ShapeError,
     /dtype is i32, and "f32" or "u32"/,
   );
+  await assertRejects(() => zeros(gpu, 3 as never), ShapeError, /shape is 3, and an array/);
+  const flat = tensor(gpu, six);
+  await assertRejects(() => flat.reshape(6 as never), ShapeError, /reshape: shape is 6, and an array/);
+  flat.dispose();
   const typed = Uint32Array.of(2, 3) as unknown as number[];
   await assertRejects(() => tensor(gpu, six, typed), ShapeError, /shape must be an array of numbers/);
   const shape = [2, 3];
