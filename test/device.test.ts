@@ -261,6 +261,7 @@ devices("a device that is lost already is refused at the first use", async () =>
   const owner = await openGpu();
   owner.dispose();
   const gpu = await openGpu({ device: owner.device });
+  await owner.device.lost;
   await moment();
   await assertRejects(() => zeros(gpu, [2]), DeviceLostError, /lost/);
   gpu.dispose();
