@@ -2,7 +2,7 @@
 //   y[i] = f(x[i])
 // x, y: any shape. f is ACTIVATION: 1 relu, 2 leaky relu (slope below 0), 3 tanh, 4 sigmoid, 5 gelu (x Φ(x),
 // with Φ the normal distribution: the erf form), 6 silu (x · sigmoid(x)). All of them finite for every finite
-// x: nothing is raised to a power that may overflow.
+// x: nothing is raised to a power that may overflow. A NaN goes through all but tanh, whose clamp drops it.
 
 // @constants
 const ACTIVATION: u32 = 1u;
@@ -37,7 +37,7 @@ fn hyperbolic_tangent(v: Item) -> Item {
 }
 
 fn sigmoid(v: Item) -> Item {
-  let e = exp(-min(abs(v), Item(200.0)));
+  let e = exp(-select(abs(v), Item(200.0), abs(v) > Item(200.0)));
   return select(e, Item(1.0), v >= Item(0.0)) / (1.0 + e);
 }
 
@@ -59,7 +59,7 @@ fn normal_distribution(v: Item) -> Item {
 
 fn activate(v: Item) -> Item {
   switch ACTIVATION {
-    case 1u: { return max(v, Item(0.0)); }
+    case 1u: { return select(v, Item(0.0), v < Item(0.0)); }
     case 2u: { return select(params.slope * v, v, v > Item(0.0)); }
     case 3u: { return hyperbolic_tangent(v); }
     case 4u: { return sigmoid(v); }

@@ -34,7 +34,7 @@ struct Params {
 @group(0) @binding(3) var<uniform> params: Params;
 
 fn activate(v: f32) -> f32 {
-  if (ACTIVATION == 1u) { return max(v, 0.0); }
+  if (ACTIVATION == 1u) { return select(v, 0.0, v < 0.0); }
   if (ACTIVATION == 2u) { return select(params.slope * v, v, v > 0.0); }
   return v;
 }

@@ -68,7 +68,7 @@ fn activate(v: vec4f) -> vec4f {
   if (params.activation == 4u) { return 1.0 / (1.0 + exp(-max(v, vec4f(-80.0)))); }
   // Not 0 · v where the slope is 0: that is NaN for -infinity.
   let negative = select(params.slope * v, vec4f(0.0), params.slope == 0.0);
-  return select(negative, v, v > vec4f(0.0));
+  return select(v, negative, v < vec4f(0.0));
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)

@@ -67,7 +67,7 @@ struct Params {
 fn bend(v: vec4f) -> vec4f {
   // Not 0 · v where the slope is 0: that is NaN for -infinity.
   let negative = select(params.slope * v, vec4f(0.0), params.slope == 0.0);
-  return select(negative, v, v > vec4f(0.0));
+  return select(v, negative, v < vec4f(0.0));
 }
 
 // Positions of a phase, counted through its columns, rows and images.

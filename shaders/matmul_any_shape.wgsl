@@ -49,7 +49,7 @@ fn hyperbolic_tangent(v: f32) -> f32 {
 }
 
 fn activate(v: f32) -> f32 {
-  if (ACTIVATION == 1u) { return max(v, 0.0); }
+  if (ACTIVATION == 1u) { return select(v, 0.0, v < 0.0); }
   if (ACTIVATION == 2u) { return select(params.slope * v, v, v > 0.0); }
   if (ACTIVATION == 3u) { return hyperbolic_tangent(v); }
   if (ACTIVATION == 4u) { return 1.0 / (1.0 + exp(-max(v, -80.0))); }

@@ -60,7 +60,7 @@ fn hyperbolic_tangent(v: vec4f) -> vec4f {
 }
 
 fn activate(v: vec4f) -> vec4f {
-  if (ACTIVATION == 1u) { return max(v, vec4f(0.0)); }
+  if (ACTIVATION == 1u) { return select(v, vec4f(0.0), v < vec4f(0.0)); }
   if (ACTIVATION == 2u) { return select(params.slope * v, v, v > vec4f(0.0)); }
   if (ACTIVATION == 3u) { return hyperbolic_tangent(v); }
   if (ACTIVATION == 4u) { return 1.0 / (1.0 + exp(-max(v, vec4f(-80.0)))); }

@@ -3,10 +3,12 @@ import {
   type ActivationName,
   activate,
   activationGrad,
+  conv2d,
   gelu,
   geluGrad,
   leakyRelu,
   leakyReluGrad,
+  matmul,
   relu,
   reluGrad,
   ShapeError,
@@ -171,6 +173,30 @@ activations("wrong arguments are named", async () => {
   await assertRejects(() => tanhGrad(x, x, { out: x }), ShapeError, /shares its buffer/);
   const y = tanh(x);
   await assertRejects(() => tanhGrad(x, y, { out: y }), ShapeError, /shares its buffer with "kept"/);
+});
+
+activations("NaN goes through, so that a network that diverged does not look healthy", async () => {
+  const gpu = await sharedGpu();
+  const bad = [Number.NaN, 1, Number.NaN, -1, Number.NaN];
+  const x = tensor(gpu, Float32Array.from(bad), { checkFinite: false });
+  for (const name of NAMES) {
+    if (name === "tanh") continue; // Its clamp drops a NaN on some drivers.
+    const y = await activate(x, name).data();
+    assert.equal([...y].map(Number.isNaN), bad.map(Number.isNaN), name);
+  }
+  const [row, column] = [tensor(gpu, [[Number.NaN]], { checkFinite: false }), tensor(gpu, [[1, 2, 3]])];
+  const image = row.reshape([1, 1, 1, 1]);
+  const filter = tensor(gpu, [[[[2]]]]);
+  for (const activation of ["relu", "leakyRelu"] as const) {
+    assert.ok(
+      (await matmul(row, column, { activation }).data()).every(Number.isNaN),
+      `matmul, ${activation}`,
+    );
+    assert.ok(
+      (await conv2d(image, filter, { activation }).data()).every(Number.isNaN),
+      `conv2d, ${activation}`,
+    );
+  }
 });
 
 activations.run();

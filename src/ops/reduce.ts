@@ -159,14 +159,18 @@ export function mean(x: Tensor, { axes, keepDims = false, out }: ReduceOptions =
   return reduce("mean", x, plan, { prepare: "nothing", join: "sum", factor: 1 / plan.count }, out);
 }
 
-/** The largest element over axes; see `sum`. @throws ShapeError also if there is none */
+/**
+ * The largest element over axes; see `sum`. NaN is passed over, as the device's own comparisons pass it over (PyTorch
+ * returns it): debug mode names the op that made one.
+ * @throws ShapeError also if there is none
+ */
 export function max(x: Tensor, { axes, keepDims = false, out }: ReduceOptions = {}): Tensor {
   const plan = planReduction("max", x.shape, axes, keepDims);
   if (plan.count === 0) throw emptyError("max", x.shape);
   return reduce("max", x, plan, { prepare: "nothing", join: "max" }, out);
 }
 
-/** The smallest element over axes; see `sum`. @throws ShapeError also if there is none */
+/** The smallest element over axes; NaN as in `max`; see `sum`. @throws ShapeError also if there is none */
 export function min(x: Tensor, { axes, keepDims = false, out }: ReduceOptions = {}): Tensor {
   const plan = planReduction("min", x.shape, axes, keepDims);
   if (plan.count === 0) throw emptyError("min", x.shape);
@@ -175,7 +179,7 @@ export function min(x: Tensor, { axes, keepDims = false, out }: ReduceOptions = 
 
 /**
  * Where the largest element over axes stands, the first of equals; over several axes, its row-major place
- * among them.
+ * among them. NaN as in `max`.
  * @returns u32; shapes as for `sum`
  * @throws ShapeError for an axis that does not exist, or of size 0
  * @example
