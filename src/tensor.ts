@@ -15,6 +15,13 @@ export interface TensorOptions {
   readonly checkFinite?: boolean;
 }
 
+/**
+ * A shape, a dtype and a buffer on a device; row-major. Ops make tensors and return at once; `await data()` waits.
+ * @example
+ * const x = tensor(gpu, [[1, 2], [3, 4]]);
+ * console.log(x.shape, await x.data());
+ * x.dispose();
+ */
 export class Tensor implements View {
   readonly size: number;
   readonly byteLength: number;

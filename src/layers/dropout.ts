@@ -19,6 +19,7 @@ export interface DropoutRecord {
   readonly rate: number;
 }
 
+/** The record of a dropout layer. @example dropout(0.5) */
 export function dropout(rate: number): DropoutRecord {
   return { kind: "dropout", rate };
 }

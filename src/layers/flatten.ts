@@ -6,6 +6,7 @@ export interface FlattenRecord {
   readonly kind: "flatten";
 }
 
+/** The record of a flatten layer. @example flatten() */
 export function flatten(): FlattenRecord {
   return { kind: "flatten" };
 }

@@ -19,14 +19,17 @@ export interface GlobalAvgPoolRecord {
 
 type PoolOptions = Pick<PoolRecord, "stride" | "padding">;
 
+/** The record of a max pooling layer. @example maxPool2d(2) */
 export function maxPool2d(kernel: Pair, options: PoolOptions = {}): PoolRecord {
   return { kind: "maxPool2d", kernel, ...options };
 }
 
+/** The record of an average pooling layer. @example avgPool2d(3, { stride: 2, padding: 1 }) */
 export function avgPool2d(kernel: Pair, options: PoolOptions = {}): PoolRecord {
   return { kind: "avgPool2d", kernel, ...options };
 }
 
+/** The record of a global average pooling layer: [n, c, h, w] → [n, c]. @example globalAvgPool2d() */
 export function globalAvgPool2d(): GlobalAvgPoolRecord {
   return { kind: "globalAvgPool2d" };
 }
