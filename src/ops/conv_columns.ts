@@ -10,7 +10,7 @@ import im2colWgsl from "../../shaders/conv2d_im2col.wgsl";
 import { defineKernel, type Grid, gridFor, type Shape, sizeOf } from "../gpu/kernel.js";
 import type { Tensor } from "../tensor.js";
 import { ACTIVATION_CODE, type FusedActivation } from "./activation_names.js";
-import type { ConvGeometry } from "./conv_geometry.js";
+import { type ConvGeometry, windowUniforms } from "./conv_geometry.js";
 import { matmul } from "./matmul.js";
 import { resizeMatrices } from "./matmul_kernels.js";
 
@@ -47,23 +47,6 @@ function isPointwise({ wideChannels, narrowChannels, y, x }: ConvGeometry): bool
   return unit && [y.narrow * x.narrow, wideChannels, narrowChannels].every((size) => size % 4 === 0);
 }
 
-const windowUniforms = ({ images, wideChannels, y, x }: ConvGeometry) => ({
-  images,
-  channels: wideChannels,
-  height: y.wide,
-  width: x.wide,
-  rows: y.narrow,
-  columns: x.narrow,
-  kernel_height: y.kernel,
-  kernel_width: x.kernel,
-  stride_y: y.stride,
-  stride_x: x.stride,
-  dilation_y: y.dilation,
-  dilation_x: x.dilation,
-  padding_y: y.padding,
-  padding_x: x.padding,
-});
-
 const im2col = defineKernel<ConvGeometry>({
   name: "conv2d_im2col",
   wgsl: im2colWgsl,
@@ -75,7 +58,7 @@ const im2col = defineKernel<ConvGeometry>({
   },
   uniforms: (_shapes, geometry) => {
     const { depth, positions } = columnSizes(geometry);
-    return { ...windowUniforms(geometry), depth, quads: positions / 4 };
+    return { channels: geometry.wideChannels, ...windowUniforms(geometry), depth, quads: positions / 4 };
   },
   grid: (_shapes, _limits, geometry): Grid => {
     const { rows, depth, positions } = columnSizes(geometry);
@@ -110,7 +93,12 @@ const col2im = defineKernel<FinishCall>({
     y: [images, wideChannels, y.wide, x.wide],
   }),
   uniforms: (_shapes, { geometry, slope }) => {
-    return { ...windowUniforms(geometry), positions: columnSizes(geometry).positions, slope };
+    return {
+      channels: geometry.wideChannels,
+      ...windowUniforms(geometry),
+      positions: columnSizes(geometry).positions,
+      slope,
+    };
   },
   grid: ({ y }): Grid => [Math.ceil((y[2] * y[3]) / WORKGROUP_SIZE), y[1], y[0]],
   work: ({ y }, { geometry }) => 8 * sizeOf(y) * geometry.y.kernel * geometry.x.kernel,

@@ -177,3 +177,20 @@ export function checkBias(op: string, bias: Tensor | undefined, channels: number
     `${op}: bias has shape [${bias.shape}], and [${channels}], a number a channel of the result, is taken`,
   );
 }
+
+/** The uniforms by which kernels walk the windows of the wide image. */
+export const windowUniforms = ({ images, y, x }: ConvGeometry) => ({
+  images,
+  height: y.wide,
+  width: x.wide,
+  rows: y.narrow,
+  columns: x.narrow,
+  kernel_height: y.kernel,
+  kernel_width: x.kernel,
+  stride_y: y.stride,
+  stride_x: x.stride,
+  dilation_y: y.dilation,
+  dilation_x: x.dilation,
+  padding_y: y.padding,
+  padding_x: x.padding,
+});

@@ -5,7 +5,7 @@ import weightGradWgsl from "../../shaders/conv2d_weight_grad_register_tile.wgsl"
 import { defineKernel, gridFor, type Shape, sizeOf } from "../gpu/kernel.js";
 import type { Constants } from "../gpu/wgsl.js";
 import type { Tensor } from "../tensor.js";
-import type { ConvGeometry } from "./conv_geometry.js";
+import { type ConvGeometry, windowUniforms } from "./conv_geometry.js";
 import { channelTile, convWork, TILE, WORKGROUP_SIZE } from "./conv_kernels.js";
 
 interface WeightGradCall {
@@ -24,25 +24,13 @@ const weightGradParts = defineKernel<WeightGradCall>({
     return { parts: chunks.count === 1 ? weight : [chunks.count, ...weight] };
   },
   uniforms: (_shapes, { geometry, constants, chunks }) => {
-    const { images, groups, wideChannels, narrowChannels, y, x } = geometry;
+    const { groups, wideChannels, narrowChannels } = geometry;
     const [tiles_o, tiles_k] = weightTiles(geometry, constants.TILE_O as number);
     return {
-      images,
+      ...windowUniforms(geometry),
       groups,
       inputs: wideChannels,
       outputs: narrowChannels,
-      height: y.wide,
-      width: x.wide,
-      rows: y.narrow,
-      columns: x.narrow,
-      kernel_height: y.kernel,
-      kernel_width: x.kernel,
-      stride_y: y.stride,
-      stride_x: x.stride,
-      dilation_y: y.dilation,
-      dilation_x: x.dilation,
-      padding_y: y.padding,
-      padding_x: x.padding,
       segment: chunks.segment,
       segments_a_row: chunks.segmentsARow,
       chunk_segments: chunks.segments,
