@@ -2,8 +2,8 @@
  * Kernels that update tensors element by element, written for four elements at a time (`alias Item =
  * vec4f;`), which loads fastest. Sizes that 4 does not divide take the same text with f32 in its place.
  */
-import { KernelError } from "../gpu/errors.js";
 import { defineKernel, type Kernel, type KernelRecord, type Shapes, sizeOf } from "../gpu/kernel.js";
+import { oneByOne } from "./pointwise.js";
 import { strideGrid } from "./stride_grid.js";
 
 /** A kernel's record; the uniform `count` and (if none is given) the grid come of the items of `over`. */
@@ -18,16 +18,10 @@ export class ItemKernel<Options = undefined> {
   private readonly fours: Kernel<Options>;
   private readonly ones: Kernel<Options>;
 
-  /** @throws KernelError if the WGSL has no alias to replace */
+  /** @throws KernelError if the WGSL has no alias of four to replace */
   constructor(record: ItemRecord<Options>) {
-    const scalar = record.wgsl.replace(/^(\s*alias Item = )vec4f;/m, "$1f32;");
-    if (scalar === record.wgsl) {
-      throw new KernelError(
-        `kernel ${record.name}: its WGSL has no "alias Item = vec4f;" on a line of its own`,
-      );
-    }
     this.fours = defineKernel(withItems(record, record.wgsl, 4));
-    this.ones = defineKernel(withItems(record, scalar, 1));
+    this.ones = defineKernel(withItems(record, oneByOne(record.name, record.wgsl), 1));
   }
 
   of(elements: number): Kernel<Options> {

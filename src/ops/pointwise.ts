@@ -91,8 +91,12 @@ function commonShape(kernel: string, inputs: Shapes): Shape | undefined {
   return first?.[1];
 }
 
-/** The text with one element an invocation in place of four. */
-function oneByOne(name: string, wgsl: string): string {
+/**
+ * The text with one element an invocation in place of four.
+ *
+ * @throws KernelError if the WGSL has no alias of four to replace
+ */
+export function oneByOne(name: string, wgsl: string): string {
   const types: Record<string, string> = { f: "f32", i: "i32", u: "u32" };
   const text = wgsl.replace(
     /^(\s*alias \w+ = )vec4([fiu]);/gm,
