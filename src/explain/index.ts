@@ -1,0 +1,27 @@
+/** handgrad/explain: which pixels a prediction hangs on, shown and scored; and what neurons look for. */
+export { type AttributeOptions, attribute, type MethodOptions } from "./attribute.js";
+export {
+  type AttributionName,
+  attributionNames,
+  type Baseline,
+  type ChannelJoin,
+  type ExplainOptions,
+  type ExplainProgress,
+  type Sign,
+} from "./definition.js";
+export * from "./evaluate.js";
+export { type DeconvolutionOptions, deconvolution } from "./deconvolution.js";
+export { type DeepLiftOptions, deepLift } from "./deep_lift.js";
+export { type FeatureAblationOptions, featureAblation } from "./feature_ablation.js";
+export { type GradCamOptions, gradCam } from "./grad_cam.js";
+export { type GradientShapOptions, gradientShap } from "./gradient_shap.js";
+export { type GuidedBackpropOptions, guidedBackprop } from "./guided_backprop.js";
+export { type GuidedGradCamOptions, guidedGradCam } from "./guided_grad_cam.js";
+export { type InputXGradientOptions, inputXGradient } from "./input_x_gradient.js";
+export { type IntegratedGradientsOptions, integratedGradients } from "./integrated_gradients.js";
+export { type LimeOptions, lime } from "./lime.js";
+export { type LrpOptions, lrp } from "./lrp.js";
+export { type OcclusionOptions, occlusion } from "./occlusion.js";
+export { type SaliencyOptions, saliency } from "./saliency.js";
+export { type SmoothGradOptions, smoothGrad } from "./smooth_grad.js";
+export { type VisualizeOptions, visualize } from "./visualize.js";
