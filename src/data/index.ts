@@ -1,3 +1,3 @@
 /** handgrad/data on Node. */
-export { loadFashion, loadMnist } from "./load_node.js";
+export { loadDna, loadFashion, loadMnist } from "./load_node.js";
 export * from "./sets.js";

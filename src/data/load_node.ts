@@ -6,6 +6,7 @@ import { FormatError } from "../gpu/errors.js";
 import { decodePng } from "../io/png_node.js";
 import { readFileBytes } from "../io/read_file.js";
 import type { Dataset } from "./dataset.js";
+import { dnaFromText } from "./dna.js";
 import { fashionFromIdx, fashionFromSheets, type TrainAndTest } from "./fashion.js";
 import { digitsFromJson } from "./mnist.js";
 
@@ -59,19 +60,33 @@ export async function loadFashion(
   if (idxDirectory !== undefined) {
     return fashionFromIdx((name) => readFileBytes(join(idxDirectory, name)));
   }
-  const directory = options.directory ?? findFashion();
+  const directory = options.directory ?? findData("fashion", "labels.json");
   return fashionFromSheets(
     (name) => readFileBytes(join(directory, name), { maxBytes: maxFileBytes }),
     decodePng,
   );
 }
 
-/** data/fashion in this file's folder or one above it, wherever a bundler has put this file. */
-function findFashion(): string {
+/**
+ * The 3,186 splice junctions in data/dna, in the data set's order; see `dnaFromText`.
+ *
+ * @param options `directory` of sequences.txt, found by itself in a clone
+ * @throws FormatError if the file is not there or damaged
+ * @example
+ * const [train, test] = (await loadDna()).split([2000, 1186], { seed: 7, stratified: true });
+ */
+export async function loadDna(options: { directory?: string } = {}): Promise<Dataset> {
+  const { directory = findData("dna", "sequences.txt") } = options;
+  const bytes = await readFileBytes(join(directory, "sequences.txt"), { maxBytes: maxFileBytes });
+  return dnaFromText(new TextDecoder().decode(bytes));
+}
+
+/** A folder of data/ in this file's folder or one above it, wherever a bundler has put this file. */
+function findData(name: string, file: string): string {
   for (const start of [dirname(fileURLToPath(import.meta.url)), process.cwd()]) {
     for (let folder = start; ; folder = dirname(folder)) {
-      const candidate = join(folder, "data", "fashion");
-      if (existsSync(join(candidate, "labels.json"))) {
+      const candidate = join(folder, "data", name);
+      if (existsSync(join(candidate, file))) {
         return candidate;
       }
       if (folder === dirname(folder)) {
@@ -79,5 +94,5 @@ function findFashion(): string {
       }
     }
   }
-  throw new FormatError("data/fashion was not found; run inside a clone of handgrad or give a directory");
+  throw new FormatError(`data/${name} was not found; run inside a clone of handgrad or give a directory`);
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { loadFashion, loadMnist } from "../../src/data/index.js";
+import { loadDna, loadFashion, loadMnist } from "../../src/data/index.js";
 import { FormatError } from "../../src/gpu/errors.js";
 import { readFileBytes } from "../../src/io/index.js";
 import { assertRejects } from "../helpers/errors.js";
@@ -42,6 +42,18 @@ test("the subset of Fashion-MNIST in data/fashion", async () => {
   assert.equal(hashes, [0x8c011f5f, 0xd0849fba, 0x3c4c760e, 0x0fd2717d]);
 });
 
+test("the splice junctions in data/dna: where GT and AG must stand, they do", async () => {
+  const { count, labels, shape, images } = await loadDna();
+  assert.equal([count, ...shape], [3186, 4, 1, 60]);
+  const base = (index: number, at: number) =>
+    "ACGT"[[0, 1, 2, 3].findIndex((channel) => images[(index * 4 + channel) * 60 + at] === 255)];
+  const share = (label: number, at: number, pair: string): number => {
+    const own = [...labels.keys()].filter((index) => labels[index] === label);
+    return own.filter((index) => base(index, at) + base(index, at + 1) === pair).length / own.length;
+  };
+  assert.ok(share(0, 30, "GT") > 0.98 && share(1, 28, "AG") > 0.98 && share(2, 30, "GT") < 0.2);
+});
+
 test("files that are not there or too large", async () => {
   const folder = await mkdtemp(join(tmpdir(), "handgrad-"));
   try {
@@ -56,6 +68,7 @@ test("files that are not there or too large", async () => {
     await assertRejects(() => readFileBytes(folder), FormatError, /is not a file/);
     await assertRejects(() => readFileBytes(join(folder, "none")), FormatError, /cannot be opened: ENOENT/);
     await assertRejects(() => loadMnist({ directory: folder }), FormatError, /0\.json cannot be opened/);
+    await assertRejects(() => loadDna({ directory: folder }), FormatError, /sequences\.txt cannot be opened/);
     await assertRejects(
       () => loadFashion({ directory: folder }),
       FormatError,
