@@ -60,4 +60,5 @@ export {
 } from "./ops/sparse_matrix.js";
 export { SparseWeights, type SparseWeightsOptions, sparseWeights } from "./ops/sparse_weights.js";
 export * from "./optimizer.js";
+export { philoxBits, philoxPermutation, philoxUniform } from "./random.js";
 export * from "./tensor.js";

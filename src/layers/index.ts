@@ -6,6 +6,8 @@ export { Conv2d, conv2d, type Conv2dRecord } from "./conv2d.js";
 export { ConvTranspose2d, convTranspose2d, type ConvTranspose2dRecord } from "./conv_transpose2d.js";
 export { Dense, dense, type DenseRecord } from "./dense.js";
 export { Dropout, dropout, type DropoutRecord } from "./dropout.js";
+export { predictClasses } from "./evaluate.js";
+export { EnsembleDense, type EnsembleDenseRecord, stackModels } from "./ensemble_dense.js";
 export { Flatten, flatten, type FlattenRecord } from "./flatten.js";
 export type { Initializer } from "./initializers.js";
 export type {
