@@ -1,8 +1,9 @@
-// Feedback weights F(W) on their own, for convolutions (whose weights are small beside what they are applied to) and
-// for measuring them.
+// Feedback weights F(W) on their own, for convolutions (whose weights are small beside what they are applied to), for
+// ensembles and for measuring them.
 //   f[e] = scale · marginal[sender(e)] · F(w[e])
 // w, other, f: [units, receivers], or [receivers, senders, kh, kw]; totals: [receivers], factor: [1], marginal: [senders].
 // sender(e) = e / sender_step mod senders, receiver(e) = e / receiver_step mod receivers.
+// Of an ensemble all have the members as their first dimension (factor: [members]); `own` elements of w are a member's.
 // F by TRANSFORM as in payment.wgsl: 0 w, 1 sign(w), 2 sign(w) √|w|, 3 w |w|, 4 w³, 5 sign(w) |w|^exponent,
 // 6 2 w (1 - w² / total) / total, 7 w - horizon · factor · other, 8 sign(w) |other|.
 // scale is factor, which TRANSFORM 7 uses as the learning rate instead.
@@ -17,6 +18,7 @@ const HAS_MARGINAL: bool = false;
 
 struct Params {
   count: u32,
+  own: u32,
   senders: u32,
   sender_step: u32,
   receivers: u32,
@@ -61,10 +63,13 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   var total = 0.0;
   var scale = 1.0;
   if (HAS_OTHER) { o = other[e]; }
-  if (HAS_TOTALS) { total = totals[(e / params.receiver_step) % params.receivers]; }
-  if (HAS_FACTOR) { scale = factor[0]; }
+  let member = e / params.own;
+  if (HAS_TOTALS) {
+    total = totals[member * params.receivers + (e / params.receiver_step) % params.receivers];
+  }
+  if (HAS_FACTOR) { scale = factor[member]; }
   var result = feedback(w[e], o, total, params.horizon * scale);
   if (TRANSFORM != 7u) { result *= scale; }
-  if (HAS_MARGINAL) { result *= marginal[(e / params.sender_step) % params.senders]; }
+  if (HAS_MARGINAL) { result *= marginal[member * params.senders + (e / params.sender_step) % params.senders]; }
   f[e] = result;
 }

@@ -2,14 +2,15 @@
 //   g = gradient + weight_decay * parameter
 //   velocity = momentum * velocity + g
 //   parameter -= rate * (nesterov ? g + momentum * velocity : velocity)
-// parameter, gradient, velocity: any shape; learning_rate: [1], the rate if `scheduled`, else params.rate.
+// parameter, gradient, velocity: any shape; learning_rate: [rates], each for an equal part of the parameter; without
+// (rates 0) params.rate is for all.
 
 // Four elements at a time; the host makes the form for sizes that 4 does not divide (f32).
 alias Item = vec4f;
 
 struct Params {
   count: u32,
-  scheduled: u32,
+  rates: u32,
   nesterov: u32,
   rate: f32,
   momentum: f32,
@@ -26,10 +27,11 @@ const WORKGROUP_SIZE = 64u;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  var rate = params.rate;
-  if (params.scheduled == 1u) { rate = learning_rate[0]; }
+  let own = params.count / max(params.rates, 1u);
   let step = groups.x * groups.y * WORKGROUP_SIZE;
   for (var i = id.x + id.y * groups.x * WORKGROUP_SIZE; i < params.count; i += step) {
+    var rate = params.rate;
+    if (params.rates > 0u) { rate = learning_rate[i / own]; }
     let p = parameter[i];
     let g = gradient[i] + params.weight_decay * p;
     let v = params.momentum * velocity[i] + g;

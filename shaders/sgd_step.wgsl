@@ -1,13 +1,14 @@
 // One step of stochastic gradient descent, in place.
 //   parameter -= rate * (gradient + weight_decay * parameter)
-// parameter, gradient: any shape; learning_rate: [1], the rate if `scheduled`, else params.rate.
+// parameter, gradient: any shape; learning_rate: [rates], each for an equal part of the parameter; without
+// (rates 0) params.rate is for all.
 
 // Four elements at a time; the host makes the form for sizes that 4 does not divide (f32).
 alias Item = vec4f;
 
 struct Params {
   count: u32,
-  scheduled: u32,
+  rates: u32,
   rate: f32,
   weight_decay: f32,
 }
@@ -21,10 +22,11 @@ const WORKGROUP_SIZE = 64u;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  var rate = params.rate;
-  if (params.scheduled == 1u) { rate = learning_rate[0]; }
+  let own = params.count / max(params.rates, 1u);
   let step = groups.x * groups.y * WORKGROUP_SIZE;
   for (var i = id.x + id.y * groups.x * WORKGROUP_SIZE; i < params.count; i += step) {
+    var rate = params.rate;
+    if (params.rates > 0u) { rate = learning_rate[i / own]; }
     let p = parameter[i];
     parameter[i] = p - rate * (gradient[i] + params.weight_decay * p);
   }

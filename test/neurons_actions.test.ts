@@ -154,7 +154,8 @@ for (const [name, keep] of [
   actions(`${name}: three updates with a ledger a synapse`, async () => {
     const bench = await benches.dense();
     const rule = ruleNamed(name);
-    const { counts, endowment, aversion } = rule.ledger!;
+    const { counts } = rule.ledger!;
+    const [endowment, aversion] = [Number(rule.ledger!.endowment), Number(rule.ledger!.aversion)];
     const ledgers: Record<string, Float64Array> = {};
     const expected = trained64(bench, 3, (grads, now) =>
       Object.fromEntries(

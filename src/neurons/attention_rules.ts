@@ -2,7 +2,9 @@
 import foresightWgsl from "../../shaders/foresight_payment.wgsl";
 import { ShapeError, ValueError } from "../gpu/errors.js";
 import { defineKernel, gridFor, sizeOf } from "../gpu/kernel.js";
+import { Conv2d } from "../layers/conv2d.js";
 import { Dense } from "../layers/dense.js";
+import { EnsembleDense } from "../layers/ensemble_dense.js";
 import { conv2dInputGrad } from "../ops/conv.js";
 import { add, addScaled, div, full, maximum, mul, pow, square } from "../ops/elementwise.js";
 import { norm, sum } from "../ops/reduce.js";
@@ -36,8 +38,10 @@ export function feedbackRule(
     state: (site, setup) => {
       const own = rule.state?.(site, setup) ?? {};
       const unit = setup.gpu.scope(() => {
-        const size = norm(feedbackWeights(rule.feedback({ site, state: own })));
-        return div(norm(site.weights), maximum(size, TINY)).reshape([1]);
+        // Each network of an ensemble has its own.
+        const axes = site.layer instanceof EnsembleDense ? [1, 2] : undefined;
+        const size = norm(feedbackWeights(rule.feedback({ site, state: own })), { axes });
+        return div(norm(site.weights, { axes }), maximum(size, TINY)).reshape([site.members]);
       });
       return { ...own, unit };
     },
@@ -57,9 +61,9 @@ export const measuredRule: Rule = {
   name: "measured",
   title: "attention, measured by differences",
   payments: ({ site, signal, saved }) =>
-    site.layer instanceof Dense
-      ? measurePayments(site.weights, signal)
-      : measureConvPayments(site.weights, signal, { ...site.layer.config, inputShape: saved.inputShape }),
+    site.layer instanceof Conv2d
+      ? measureConvPayments(site.weights, signal, { ...site.layer.config, inputShape: saved.inputShape })
+      : measurePayments(site.weights, signal),
 };
 
 /**
@@ -189,6 +193,11 @@ export const foresightRule: Rule = {
   title: "attention with foresight",
   feedback: ({ site }) => ({ weights: site.weights }),
   payments: ({ top, site, saved, signal, outcome }) => {
+    if (site.layer instanceof EnsembleDense) {
+      throw new ValueError(
+        "foresight: the network is an ensemble, and a single network is taken; train them one by one",
+      );
+    }
     if (!top || !(site.layer instanceof Dense)) return undefined;
     const h = saved.tensors.x;
     return foresightKernel.run(
@@ -206,17 +215,18 @@ export const movementRule: Rule = {
   name: "movement",
   title: "control: any movement, (Δw)²",
   state: ({ layer, weights }, { gpu }): Record<string, Tensor> =>
-    layer instanceof Dense ? {} : { ones: full(gpu, weights.shape, 1) },
+    layer instanceof Conv2d ? { ones: full(gpu, weights.shape, 1) } : {},
   payments: (payer: Payer) => {
     const { site, state, signal, saved } = payer;
     const { x } = saved.tensors;
     const squares = square(signal);
     const asked =
-      site.layer instanceof Dense
-        ? sum(squares, { axes: [1], keepDims: true })
-        : conv2dInputGrad(squares, state.ones, { ...site.layer.config, inputShape: saved.inputShape });
+      site.layer instanceof Conv2d
+        ? conv2dInputGrad(squares, state.ones, { ...site.layer.config, inputShape: saved.inputShape })
+        : sum(squares, { axes: [-1], keepDims: true });
     // The signal is that of a mean over samples; so is the payment.
+    const samples = x.shape[site.layer instanceof EnsembleDense ? 1 : 0];
     const payments = mul(x, asked);
-    return mul(payments, -x.shape[0], { out: payments });
+    return mul(payments, -samples, { out: payments });
   },
 };

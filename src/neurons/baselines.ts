@@ -1,8 +1,10 @@
 /** What the rules are compared with: the chain rule, and feedback that does not know the weights. */
+import { EnsembleDense } from "../layers/ensemble_dense.js";
+import { concat } from "../ops/concat.js";
 import { matmul } from "../ops/matmul.js";
 import { randomNormal } from "../ops/random.js";
 import { sizeOf } from "../gpu/kernel.js";
-import type { Tensor } from "../tensor.js";
+import type { Shape, Tensor } from "../tensor.js";
 import { incomingAxes, type Site } from "./sites.js";
 import { feedbackRule } from "./attention_rules.js";
 import type { Rule, Setup } from "./rule.js";
@@ -16,9 +18,18 @@ function spread({ weights, ...site }: Site): number {
   return Math.sqrt(2 / fanIn);
 }
 
-function drawn(site: Site, { gpu, seed, stream }: Setup): Tensor {
-  return randomNormal(gpu, site.weights.shape, { seed, stream, std: spread(site) });
+/** Numbers of a shape; of an ensemble each network's own, as if it were alone. */
+function draw(site: Site, { gpu, seed, stream }: Setup, shape: Shape): Tensor {
+  const std = spread(site);
+  if (typeof seed === "number") return randomNormal(gpu, shape, { seed, stream, std });
+  const own = seed.map((one) => randomNormal(gpu, [1, ...shape], { seed: one, stream, std }));
+  const all = concat(own, 0);
+  for (const one of own) one.dispose();
+  return all;
 }
+
+const drawn = (site: Site, setup: Setup): Tensor =>
+  draw(site, setup, site.layer instanceof EnsembleDense ? site.weights.shape.slice(1) : site.weights.shape);
 
 /** Feedback through fixed random weights (Lillicrap et al. 2016). */
 export const feedbackAlignmentRule: Rule = feedbackRule({
@@ -44,9 +55,8 @@ export const signSymmetryRule: Rule = feedbackRule({
 export const directFeedbackAlignmentRule: Rule = {
   name: "direct-feedback-alignment",
   title: "direct feedback alignment",
-  state: (site, { gpu, seed, stream, classes }) => {
-    const shape = [classes, sizeOf(site.inputShape)];
-    return { direct: randomNormal(gpu, shape, { seed, stream, std: spread(site) }) };
-  },
+  state: (site, setup) => ({
+    direct: draw(site, setup, [setup.classes, sizeOf(site.inputShape) / site.members]),
+  }),
   payments: ({ state, saved, outcome }) => matmul(outcome.error, state.direct).reshape(saved.inputShape),
 };

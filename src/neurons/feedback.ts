@@ -22,7 +22,7 @@ export type Transform =
   | { readonly kind: "power"; readonly exponent: number }
   | { readonly kind: "ahead"; readonly horizon: number };
 
-/** All that makes feedback weights. */
+/** All that makes feedback weights. Of an ensemble every tensor has the members as its first dimension. */
 export interface Feedback {
   /** [units, receivers] of a dense layer, [receivers, senders, kh, kw] of a convolution. */
   readonly weights: Tensor;
@@ -32,7 +32,7 @@ export interface Feedback {
   readonly other?: Tensor;
   /** [receivers], what each receiver gives in all, Σ w²; what `share` takes. */
   readonly totals?: Tensor;
-  /** [1], multiplies every payment; the learning rate for `ahead`. */
+  /** [1] ([members] of an ensemble), multiplies every payment; the learning rate for `ahead`. */
   readonly factor?: Tensor;
   /** [agents], multiplies what each sender is paid: its marginal utility. */
   readonly marginal?: Tensor;
@@ -87,8 +87,16 @@ const inputsOf = ({ weights, other, totals, factor, marginal }: Feedback) => ({
   marginal,
 });
 
+/** Weights of rank 3 are an ensemble's. */
+const membersOf = (w: Shape): number | undefined => (w.length === 3 ? w[0] : undefined);
+
 function checkParts(op: string, shapes: Shapes, receivers: number): void {
-  const expected: Record<string, Shape> = { other: shapes.w, totals: [receivers], factor: [1] };
+  const members = membersOf(shapes.w);
+  const expected: Record<string, Shape> = {
+    other: shapes.w,
+    totals: members ? [members, receivers] : [receivers],
+    factor: [members ?? 1],
+  };
   for (const name in expected) {
     if (!shapes[name] || shapes[name].join() === expected[name].join()) continue;
     throw new ShapeError(`${op}: ${name} has shape [${shapes[name]}], and [${expected[name]}] is taken`);
@@ -164,16 +172,16 @@ const payments = { 1: paymentKernel(1), 4: paymentKernel(4) };
 /**
  * What a dense layer pays the layer below: signal · F(W)ᵀ, through the activation in `intake`. Large products take
  * `matmul`, whose variants are tuned; there the weights' transform and the derivative cost little beside it. So do plain
- * ones on software adapters.
- * @param signal [samples, receivers]
- * @returns [samples, units]
+ * ones on software adapters, and ensembles.
+ * @param signal [samples, receivers], or [members, samples, receivers]
+ * @returns [samples, units], or [members, samples, units]
  * @throws ShapeError
  */
 export function pay(signal: Tensor, feedback: Feedback, intake: Intake = {}): Tensor {
   const { weights } = feedback;
   const large = 2 * signal.shape[0] * weights.size > MOST_FUSED_WORK;
   // On software adapters a dispatch is cheap and a pipeline dear; those of the plain product are there already.
-  if (large || (isPlain(feedback) && signal.gpu.info.kind === "software")) {
+  if (weights.rank === 3 || large || (isPlain(feedback) && signal.gpu.info.kind === "software")) {
     return payByParts(signal, feedback, intake);
   }
   const { kept, ...rest } = intake;
@@ -210,10 +218,9 @@ const feedbackKernel = defineKernel<Feedback>({
   constants: (_shapes, feedback) => ({ TRANSFORM: transformCode(feedback) }),
   shape: (shapes) => {
     const { w, marginal } = shapes;
-    checkParts("feedbackWeights", shapes, w[w.length === 2 ? 1 : 0]);
+    checkParts("feedbackWeights", shapes, w[w.length === 4 ? 0 : w.length - 1]);
     const senders = w.length === 2 ? w[0] : w[1];
-    const fits = !marginal || (w.length === 2 ? senders % marginal[0] === 0 : senders === marginal[0]);
-    if (!fits) {
+    if (marginal && !paysEach(w, senders, marginal)) {
       throw new ShapeError(
         `feedbackWeights: marginal has shape [${marginal}], and one number for each of ${senders} senders is taken`,
       );
@@ -228,13 +235,30 @@ const feedbackKernel = defineKernel<Feedback>({
   grid: ({ f }, limits) => gridFor(sizeOf(f), 64, limits),
 });
 
+/** Whether there is a marginal utility for each sender; units of a dense layer may share one. */
+function paysEach(w: Shape, senders: number, marginal: Shape): boolean {
+  if (w.length === 3) return marginal.join() === [w[0], senders].join();
+  return marginal.length === 1 && (w.length === 2 ? senders % marginal[0] === 0 : senders === marginal[0]);
+}
+
 /** Where an element's sender and receiver stand in its offset. */
 function layoutOf(w: Shape, marginal?: Shape) {
   if (w.length === 2) {
     const senders = marginal?.[0] ?? w[0];
-    return { senders, sender_step: sizeOf(w) / senders, receivers: w[1], receiver_step: 1 };
+    const own = sizeOf(w);
+    return { own, senders, sender_step: own / senders, receivers: w[1], receiver_step: 1 };
   }
-  return { senders: w[1], sender_step: w[2] * w[3], receivers: w[0], receiver_step: sizeOf(w.slice(1)) };
+  if (w.length === 3) {
+    const [, senders, receivers] = w;
+    return { own: senders * receivers, senders, sender_step: receivers, receivers, receiver_step: 1 };
+  }
+  return {
+    own: sizeOf(w),
+    senders: w[1],
+    sender_step: w[2] * w[3],
+    receivers: w[0],
+    receiver_step: sizeOf(w.slice(1)),
+  };
 }
 
 /**

@@ -1,14 +1,15 @@
 /** Learning by a rule: the walk from the output down, in which each layer learns and pays the layer below. */
 import { ValueError } from "../gpu/errors.js";
 import { Activation } from "../layers/activation.js";
-import { Dense } from "../layers/dense.js";
+import { Conv2d } from "../layers/conv2d.js";
+import { EnsembleDense } from "../layers/ensemble_dense.js";
 import { disposeAll, type Layer, type Saved, type Tensors } from "../layers/layer.js";
 import { Residual, Sequential } from "../layers/sequential.js";
 import { conv2dInputGrad } from "../ops/conv.js";
-import { add, addScaled, mul, sign } from "../ops/elementwise.js";
+import { add, addScaled, fill, full, mul, sign } from "../ops/elementwise.js";
 import { advanceSchedule, checkSchedule, type Schedule, scheduleRate } from "../ops/schedule.js";
 import { type Optimizer, Sgd } from "../optimizer.js";
-import { type Shape, type Tensor, tensor, zeros } from "../tensor.js";
+import { empty, type Shape, Tensor, zeros } from "../tensor.js";
 import { act, actionState, restoreTotals } from "./actions.js";
 import { type Intake, pay, resolve } from "./feedback.js";
 import type { Account, Outcome, Payer, Rule } from "./rule.js";
@@ -19,16 +20,17 @@ export interface LearnerOptions {
   readonly rule: Rule;
   /** Of the model's input; the batch may be any. */
   readonly inputShape: Shape;
-  readonly learningRate: number | Schedule;
+  /** A tensor is the caller's, who writes the rate of each update to it: [1], or [members] of an ensemble. */
+  readonly learningRate: number | Schedule | Tensor;
   /** Of the default optimizer. Default 0.9. */
   readonly momentum?: number;
   /**
-   * Makes another optimizer than `Sgd`; `learningRate` is [1], the rate of each step. Payments and ledgers count raw
+   * Makes another optimizer than `Sgd`; `learningRate` holds the rate of each step. Payments and ledgers count raw
    * gradients, whatever the optimizer makes of them.
    */
   readonly optimizer?: (parameters: Tensors, learningRate: Tensor) => Optimizer;
-  /** Draws what a rule keeps at random. Default 0. */
-  readonly seed?: number;
+  /** Draws what a rule keeps at random; of an ensemble one seed for each network. Default 0. */
+  readonly seed?: number | readonly number[];
   /** Keep books of who paid whom, for `ledger`. Default false. */
   readonly books?: boolean;
 }
@@ -36,8 +38,31 @@ export interface LearnerOptions {
 /** Apart from the streams of initial weights, so that a network of the same seed is not its own random feedback. */
 const FIRST_STREAM = 2 ** 20;
 
+function checkMembers(
+  ensemble: boolean,
+  {
+    members,
+    seed,
+    books,
+    rates,
+  }: { members: number; seed: number | readonly number[]; books: boolean; rates: number },
+): void {
+  if (rates !== members)
+    throw new ValueError(
+      `learner: learningRate has ${rates} elements, and ${members}, one a network, is taken`,
+    );
+  if (ensemble && books)
+    throw new ValueError("learner: books is true and the network an ensemble; keep the books of one network");
+  const seeds = typeof seed === "number" ? undefined : seed.length;
+  if (ensemble ? seeds === members : seeds === undefined) return;
+  throw new ValueError(
+    `learner: seed is ${JSON.stringify(seed)}, and ${ensemble ? `a list of ${members}, one a network,` : "a number"} is taken`,
+  );
+}
+
 /**
- * A network's agents with all that they keep. `step` works inside `gpu.program`.
+ * A network's agents with all that they keep, or those of all networks of an ensemble (`stackModels`), each as if it
+ * were alone. `step` works inside `gpu.program`. For an ensemble `error` has shape [members, samples, classes].
  * @throws ValueError for a network with transposed or grouped convolutions
  * @example
  * const learner = new Learner(model, { rule: ruleNamed("share"), inputShape: x.shape, learningRate: 0.1 });
@@ -51,10 +76,12 @@ export class Learner {
   /** What the rule keeps, by site. */
   readonly states: Readonly<Record<string, Tensors>>;
   readonly optimizer: Optimizer;
-  /** [1], the rate of the last update, at first that of the coming one. */
+  /** [1] or [members], the rate of the last update, at first that of the coming one. */
   readonly learningRate: Tensor;
-  private readonly schedule: Schedule;
+  /** Missing where the caller writes the rate. */
+  private readonly schedule?: Schedule;
   private readonly updates: Tensor;
+  private readonly ensemble: boolean;
   private readonly byName: ReadonlyMap<string, Site>;
   /** The growth of attention through each weight so far, by site; without books empty. */
   private readonly flows: Readonly<Record<string, Tensor>>;
@@ -64,19 +91,26 @@ export class Learner {
     { rule, inputShape, learningRate, momentum = 0.9, optimizer, seed = 0, books = false }: LearnerOptions,
   ) {
     this.rule = rule;
-    this.schedule = typeof learningRate === "number" ? { kind: "constant", learningRate } : learningRate;
-    checkSchedule(this.schedule);
+    const given = learningRate instanceof Tensor ? learningRate : undefined;
+    if (!(learningRate instanceof Tensor)) {
+      this.schedule = typeof learningRate === "number" ? { kind: "constant", learningRate } : learningRate;
+      checkSchedule(this.schedule);
+    }
     this.sites = sitesOf(model, inputShape);
+    this.ensemble = this.sites.some(({ layer }) => layer instanceof EnsembleDense);
+    const members = this.sites[0]?.members ?? 1;
+    checkMembers(this.ensemble, { members, seed, books, rates: given?.size ?? members });
     this.byName = new Map(this.sites.map((site) => [site.name, site]));
     const { gpu } = Object.values(model.parameters)[0];
     const classes = this.sites.at(-1)?.receivers ?? 0;
     this.states = Object.fromEntries(
       this.sites.map((site, stream) => {
         const own = rule.state?.(site, { gpu, seed, stream: FIRST_STREAM + stream, classes });
-        return [site.name, { ...own, ...actionState(rule, site) }];
+        return [site.name, { ...own, ...actionState(rule, site, { seed, stream: FIRST_STREAM + stream }) }];
       }),
     );
-    this.learningRate = tensor(gpu, [scheduleRate(this.schedule, 0)]);
+    const first = this.schedule ? scheduleRate(this.schedule, 0) : 0;
+    this.learningRate = given ?? full(gpu, [members], first);
     this.updates = zeros(gpu, [1], { dtype: "u32" });
     this.flows = Object.fromEntries(
       books ? this.sites.map(({ name, weights }) => [name, zeros(gpu, weights.shape)]) : [],
@@ -98,7 +132,7 @@ export class Learner {
   /** One update from one batch: payments, what agents make of them, the optimizer's step. */
   step(outcome: Outcome): void {
     const { rule, sites, states } = this;
-    advanceSchedule(this.updates, this.learningRate, this.schedule);
+    this.nextRate();
     const grads = this.payments(outcome);
     this.learningRate.gpu.scope(() => {
       for (const { name, weights } of sites) {
@@ -154,12 +188,25 @@ export class Learner {
     disposeAll(this.flows);
     this.optimizer.dispose();
     for (const state of Object.values(this.states)) disposeAll(state);
-    this.learningRate.dispose();
+    if (this.schedule) this.learningRate.dispose();
     this.updates.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  private nextRate(): void {
+    const { schedule, updates, learningRate } = this;
+    if (!schedule) return;
+    if (!this.ensemble) advanceSchedule(updates, learningRate, schedule);
+    else if (schedule.kind !== "constant") {
+      learningRate.gpu.scope(() => {
+        const rate = empty(learningRate.gpu, [1]);
+        advanceSchedule(updates, rate, schedule);
+        mul(fill(learningRate, 1), rate, { out: learningRate });
+      });
+    }
   }
 
   private account(site: Site): Account {
@@ -252,14 +299,15 @@ export class Learner {
   private pay(payer: Payer, intake: Intake): { payments: Tensor; through: boolean } {
     const { rule } = this;
     const { site, signal, saved } = payer;
-    const agentsOutputs = saved.inputShape.reduce((product, size) => product * size, 1) / site.agents;
+    const outputs = saved.inputShape.reduce((product, size) => product * size, 1);
+    const agentsOutputs = outputs / (site.agents * site.members);
     const bound = rule.budget === "bounded" ? 1 / agentsOutputs : undefined;
     const bounded = (q: Tensor): Tensor => (bound === undefined ? q : mul(sign(q), bound));
     const special = rule.payments?.(payer);
     if (special) return { payments: bounded(special), through: false };
     if (!rule.feedback) return { payments: bounded(site.layer.inputGrad(signal, saved)), through: false };
     const feedback = rule.feedback(payer, payer);
-    if (site.layer instanceof Dense) {
+    if (!(site.layer instanceof Conv2d)) {
       return {
         payments: pay(signal, feedback, { ...intake, bound }),
         through: intake.activation !== undefined,

@@ -19,7 +19,8 @@ export interface Outcome {
 /** What a rule may use when it makes its state, once. */
 export interface Setup {
   readonly gpu: Gpu;
-  readonly seed: number;
+  /** Of an ensemble one for each network. */
+  readonly seed: number | readonly number[];
   /** Different for every site. */
   readonly stream: number;
   /** How many numbers a sample's error has. */
@@ -43,7 +44,7 @@ export interface Payer extends Account {
   /** Whether it is the output layer. */
   readonly top: boolean;
   readonly outcome: Outcome;
-  /** [1], the rate of the coming update. */
+  /** [1] ([members] of an ensemble), the rate of the coming update. */
   readonly learningRate: Tensor;
 }
 

@@ -3,8 +3,10 @@ import { ValueError } from "../gpu/errors.js";
 import { Conv2d } from "../layers/conv2d.js";
 import { ConvTranspose2d } from "../layers/conv_transpose2d.js";
 import { Dense } from "../layers/dense.js";
+import { EnsembleDense } from "../layers/ensemble_dense.js";
 import type { Layer } from "../layers/layer.js";
 import { Residual, Sequential } from "../layers/sequential.js";
+import { broadcastTo } from "../ops/binary.js";
 import type { Shape, Tensor } from "../tensor.js";
 
 /**
@@ -14,14 +16,16 @@ import type { Shape, Tensor } from "../tensor.js";
 export interface Site {
   /** The layer's name: "2", or "3.body.0" in a residual block. */
   readonly name: string;
-  readonly layer: Dense | Conv2d;
-  /** [units, receivers] or [receivers, agents, kh, kw]. */
+  readonly layer: Dense | EnsembleDense | Conv2d;
+  /** [units, receivers], [members, units, receivers] of an ensemble, or [receivers, agents, kh, kw]. */
   readonly weights: Tensor;
   readonly bias?: Tensor;
   /** Behind a flattening, the positions of a channel are one agent. */
   readonly agents: number;
   readonly receivers: number;
-  /** Of what it reads, with a batch of 1. */
+  /** The networks of an ensemble, of which each has these agents and receivers; else 1. */
+  readonly members: number;
+  /** Of what it reads, with a batch of 1; of an ensemble [members, 1, units]. */
   readonly inputShape: Shape;
   /** The layer that gives attention to this layer's neurons; none for the output. */
   readonly reader?: string;
@@ -31,12 +35,15 @@ type Draft = { -readonly [Key in keyof Site]: Site[Key] };
 
 /**
  * Lists the sites of a network, in the order of the forward pass.
- * @param inputShape of the network, with any batch
+ * @param inputShape of the network, with any batch; [members, n, inputs] of an ensemble
  * @throws ShapeError if a layer does not take this shape; ValueError for a transposed or grouped convolution
  */
 export function sitesOf(model: Sequential, inputShape: Shape): Site[] {
-  const { sites } = survey(model.layers, { shape: [1, ...inputShape.slice(1)], agents: inputShape[1] }, "");
-  return sites;
+  const ensemble = model.layers.some((layer) => layer instanceof EnsembleDense);
+  const input = ensemble
+    ? { shape: [inputShape[0], 1, ...inputShape.slice(2)], agents: inputShape[2] }
+    : { shape: [1, ...inputShape.slice(1)], agents: inputShape[1] };
+  return survey(model.layers, input, "").sites;
 }
 
 interface Stream {
@@ -80,7 +87,7 @@ function survey(layers: readonly Layer[], input: Stream, prefix: string): Survey
       continue;
     }
     const shape = layer.outputShape(stream.shape);
-    if (layer instanceof Dense || layer instanceof Conv2d) {
+    if (layer instanceof Dense || layer instanceof EnsembleDense || layer instanceof Conv2d) {
       const site = siteAt(name, layer, stream);
       readBy(site);
       sites.push(site);
@@ -98,26 +105,39 @@ function survey(layers: readonly Layer[], input: Stream, prefix: string): Survey
   return { sites, output: stream, unread, first };
 }
 
-function siteAt(name: string, layer: Dense | Conv2d, { shape, agents }: Stream): Draft {
+function siteAt(name: string, layer: Site["layer"], { shape, agents }: Stream): Draft {
   const { weight, bias } = layer.parameters;
   if (layer instanceof Conv2d && (layer.config.groups ?? 1) !== 1) {
     throw new ValueError(
       `neurons: layer ${name} has ${layer.config.groups} groups, and convolutions of one group are taken`,
     );
   }
-  const receivers = weight.shape[layer instanceof Dense ? 1 : 0];
-  return { name, layer, weights: weight, bias, agents, receivers, inputShape: shape };
+  const receivers = weight.shape[layer instanceof Conv2d ? 0 : weight.rank - 1];
+  const members = layer instanceof EnsembleDense ? layer.config.members : 1;
+  return { name, layer, weights: weight, bias, agents, receivers, members, inputShape: shape };
 }
 
-/** The axes of a site's weights that are not its receivers. */
+/** The axes of a site's weights over which a receiver's own stand. */
 export function incomingAxes({ layer }: Pick<Site, "layer">): number[] {
+  if (layer instanceof EnsembleDense) return [1];
   return layer instanceof Dense ? [0] : [1, 2, 3];
 }
 
-/** One number a receiver as a tensor that broadcasts over the weights. */
+/** One number an agent ([agents], or [members, agents]) as a tensor that broadcasts over the weights. */
+export function overSenders(values: Tensor, { layer, agents, members, weights }: Site): Tensor {
+  if (layer instanceof EnsembleDense) return values.reshape([members, agents, 1]);
+  if (layer instanceof Dense) {
+    const units = weights.shape[0] / agents;
+    return broadcastTo(values.reshape([agents, 1]), [agents, units]).reshape([agents * units, 1]);
+  }
+  return values.reshape([1, agents, 1, 1]);
+}
+
+/** One number a receiver ([receivers], or [members, receivers]) as a tensor that broadcasts over the weights. */
 export function overReceivers(
   values: Tensor,
-  { layer, receivers }: Pick<Site, "layer" | "receivers">,
+  { layer, receivers, members }: Pick<Site, "layer" | "receivers" | "members">,
 ): Tensor {
+  if (layer instanceof EnsembleDense) return values.reshape([members, 1, receivers]);
   return values.reshape(layer instanceof Dense ? [receivers] : [receivers, 1, 1, 1]);
 }

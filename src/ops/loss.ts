@@ -203,5 +203,18 @@ function pointwise(
  * add(correct, correctCount(logits, labels), { out: correct });
  */
 export function correctCount(logits: Tensor, labels: Tensor, { out }: { out?: Tensor } = {}): Tensor {
-  return logits.gpu.scope(() => sum(correctKernel.run({ logits, labels }, undefined).correct, { out }));
+  return logits.gpu.scope(() => sum(correctPredictions(logits, labels), { out }));
+}
+
+/**
+ * Which samples have their largest logit (the first of equals) at their label.
+ * @param logits [samples, classes]
+ * @param labels [samples], u32; one that is no class is never correct
+ * @returns [samples], f32, 1 or 0
+ * @throws ShapeError if the shapes are others
+ * @example
+ * const perMember = sum(correctPredictions(logits, labels).reshape([members, n]), { axes: [1] });
+ */
+export function correctPredictions(logits: Tensor, labels: Tensor): Tensor {
+  return correctKernel.run({ logits, labels }, undefined).correct;
 }

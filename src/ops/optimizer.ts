@@ -12,7 +12,7 @@ import type { Tensor } from "../tensor.js";
 import { ItemKernel } from "./item_kernel.js";
 
 export interface SgdOptions {
-  /** At least 0, or an f32 tensor of one element that holds it. */
+  /** At least 0, or an f32 tensor that holds it: of one element, or of one for each row of the parameter's first axis. */
   readonly learningRate: number | Tensor;
   /** Default 0; at least 0. */
   readonly momentum?: number;
@@ -64,11 +64,11 @@ const sgdKernel = new ItemKernel<{ rate: number; weightDecay: number }>({
   wgsl: sgdWgsl,
   over: "parameter",
   bindings: { gradient: "read", learning_rate: "optional", parameter: "readWrite" },
-  shape: (inputs) => checkShapes("sgd", inputs, ["gradient"]),
+  shape: (inputs) => checkRates(inputs, ["gradient"]),
   uniforms: ({ learning_rate }, { rate, weightDecay }) => ({
     rate,
     weight_decay: weightDecay,
-    scheduled: learning_rate ? 1 : 0,
+    rates: ratesOf(learning_rate),
   }),
 });
 
@@ -82,13 +82,13 @@ const sgdMomentumKernel = new ItemKernel<{
   wgsl: sgdMomentumWgsl,
   over: "parameter",
   bindings: { gradient: "read", learning_rate: "optional", parameter: "readWrite", velocity: "readWrite" },
-  shape: (inputs) => checkShapes("sgd", inputs, ["gradient", "velocity"]),
+  shape: (inputs) => checkRates(inputs, ["gradient", "velocity"]),
   uniforms: ({ learning_rate }, { rate, momentum, weightDecay, nesterov }) => ({
     rate,
     momentum,
     weight_decay: weightDecay,
     nesterov: nesterov ? 1 : 0,
-    scheduled: learning_rate ? 1 : 0,
+    rates: ratesOf(learning_rate),
   }),
 });
 
@@ -121,7 +121,31 @@ const adamKernel = new ItemKernel<AdamCall>({
   }),
 });
 
+/** How many learning rates a tensor holds; 0 without. */
+const ratesOf = (rates?: readonly number[]): number => (rates ? sizeOf(rates) : 0);
+
+/** @throws ShapeError */
+function checkRates(inputs: Shapes, names: readonly string[]): Shapes {
+  const { parameter, learning_rate } = inputs;
+  checkSame("sgd", inputs, names);
+  const rates = ratesOf(learning_rate);
+  if (rates > 1 && rates !== parameter[0]) {
+    throw new ShapeError(
+      `sgd: learning_rate has shape [${learning_rate}], and one element is taken, or ${parameter[0]} for a ` +
+        `parameter of shape [${parameter}]`,
+    );
+  }
+  return {};
+}
+
 function checkShapes(op: string, inputs: Shapes, names: readonly string[]): Shapes {
+  checkSame(op, inputs, names);
+  if (inputs.learning_rate) checkOne(op, "learning_rate", inputs);
+  return {};
+}
+
+/** @throws ShapeError */
+function checkSame(op: string, inputs: Shapes, names: readonly string[]): void {
   const { parameter } = inputs;
   for (const name of names) {
     if (inputs[name].join() === parameter.join()) continue;
@@ -129,8 +153,6 @@ function checkShapes(op: string, inputs: Shapes, names: readonly string[]): Shap
       `${op}: ${name} has shape [${inputs[name]}], and that of the parameter [${parameter}] is taken`,
     );
   }
-  if (inputs.learning_rate) checkOne(op, "learning_rate", inputs);
-  return {};
 }
 
 function checkOne(op: string, name: string, shapes: Shapes): void {
@@ -197,9 +219,11 @@ export function sgd(parameter: Tensor, gradient: Tensor, options: SgdOptions): T
   const { velocity, momentum = 0, weightDecay = 0, nesterov = false } = options;
   checkSgd("sgd", options);
   const { rate, learning_rate } = split(options.learningRate);
+  // Items of four must not reach over two rates.
+  const part = parameter.size / Math.max(ratesOf(learning_rate?.shape), 1);
   if (velocity) {
     const inputs = { gradient, learning_rate, parameter, velocity };
-    sgdMomentumKernel.of(parameter.size).run(inputs, { rate, momentum, weightDecay, nesterov });
+    sgdMomentumKernel.of(part).run(inputs, { rate, momentum, weightDecay, nesterov });
     return parameter;
   }
   if (momentum > 0) {
@@ -207,7 +231,7 @@ export function sgd(parameter: Tensor, gradient: Tensor, options: SgdOptions): T
       `sgd: momentum is ${momentum} and there is no velocity; give zeros of the parameter's shape`,
     );
   }
-  sgdKernel.of(parameter.size).run({ gradient, learning_rate, parameter }, { rate, weightDecay });
+  sgdKernel.of(part).run({ gradient, learning_rate, parameter }, { rate, weightDecay });
   return parameter;
 }
 
