@@ -1,5 +1,4 @@
 /** A classifier seen as features and head, and what it says of whole sets of images. */
-import type { Differentiable } from "../attacks/model.js";
 import { ValueError } from "../gpu/errors.js";
 import { Sequential } from "../layers/sequential.js";
 import { gatherRows } from "../ops/movement.js";
@@ -40,7 +39,7 @@ export interface Rows {
  * @param onBatch hears after each batch how many images are done
  */
 export async function outputsOf(
-  model: Pick<Differentiable, "forward">,
+  model: { forward(x: Tensor): { readonly y: Tensor } },
   x: Tensor,
   batch: number,
   onBatch?: (done: number) => void,
