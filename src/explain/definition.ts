@@ -50,6 +50,8 @@ export interface ExplainOptions {
   readonly channels?: ChannelJoin;
   /** Of what is drawn; default 0. Draws hang on an image's number alone, not on `batch`. */
   readonly seed?: number;
+  /** The number of the first image, on which draws hang: of a part of a set its place there. Default 0. */
+  readonly firstImage?: number;
   /** The largest number of images in a pass; default 64. Results do not depend on it but for rounding. */
   readonly batch?: number;
   readonly onProgress?: (progress: ExplainProgress) => void;

@@ -21,6 +21,8 @@ export { type InputXGradientOptions, inputXGradient } from "./input_x_gradient.j
 export { type IntegratedGradientsOptions, integratedGradients } from "./integrated_gradients.js";
 export { type LimeOptions, lime } from "./lime.js";
 export { type LrpOptions, lrp } from "./lrp.js";
+export { type NoiseTunnelOptions, noiseTunnel } from "./noise_tunnel.js";
+export type { LinearLayer, LinearWeights } from "./linear.js";
 export { type OcclusionOptions, occlusion } from "./occlusion.js";
 export { type SaliencyOptions, saliency } from "./saliency.js";
 export { type SmoothGradOptions, smoothGrad } from "./smooth_grad.js";

@@ -1,16 +1,27 @@
-/** x · ∂logit/∂x (Shrikumar et al. 2016). */
-import { HandgradError } from "../gpu/errors.js";
+/**
+ * Each pixel times its gradient (Shrikumar, Greenside, Shcherbina and Kundaje, "Not just a black box", 2016).
+ */
 import type { Sequential } from "../layers/sequential.js";
 import type { Tensor } from "../tensor.js";
 import type { ExplainOptions } from "./definition.js";
+import { explainByPasses } from "./passes.js";
+import { gradientCore } from "./saliency.js";
 
 export type InputXGradientOptions = ExplainOptions;
 
-/** x · ∂logit/∂x (Shrikumar et al. 2016). @returns [n, h, w], or [n, c, h, w] with channels "keep", the caller's */
-export async function inputXGradient(
-  _model: Sequential,
-  _x: Tensor,
-  _options: InputXGradientOptions,
+/**
+ * x · ∂logit/∂x: what each pixel adds to the logit of a network that were linear. Pixels of 0 get nothing.
+ * @param x images [n, c, h, w]
+ * @returns maps [n, h, w], or [n, c, h, w] with channels "keep"; the caller's
+ * @throws ShapeError, ValueError
+ * @example
+ * const maps = await inputXGradient(model, images, { target: 3 });
+ */
+export function inputXGradient(
+  model: Sequential,
+  x: Tensor,
+  options: InputXGradientOptions,
 ): Promise<Tensor> {
-  throw new HandgradError("inputXGradient: not built yet");
+  const method = { core: gradientCore, draws: { change: true } };
+  return explainByPasses("inputXGradient", model, x, method, options);
 }

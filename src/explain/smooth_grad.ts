@@ -1,21 +1,19 @@
-/** The mean gradient at noisy copies of x (Smilkov et al. 2017). */
-import { HandgradError } from "../gpu/errors.js";
+/** SmoothGrad (Smilkov, Thorat, Kim, Viégas and Wattenberg, "Removing noise by adding noise", 2017). */
 import type { Sequential } from "../layers/sequential.js";
 import type { Tensor } from "../tensor.js";
-import type { ExplainOptions } from "./definition.js";
+import { type NoiseTunnelOptions, noiseTunnel } from "./noise_tunnel.js";
 
-export interface SmoothGradOptions extends ExplainOptions {
-  /** Noisy copies of each image; default 32. */
-  readonly samples?: number;
-  /** Of the noise, as a share of the image's range; default 0.15. */
-  readonly std?: number;
-}
+export type SmoothGradOptions = Omit<NoiseTunnelOptions, "base" | "kind">;
 
-/** The mean gradient at noisy copies of x (Smilkov et al. 2017). @returns [n, h, w], or [n, c, h, w] with channels "keep", the caller's */
-export async function smoothGrad(
-  _model: Sequential,
-  _x: Tensor,
-  _options: SmoothGradOptions,
-): Promise<Tensor> {
-  throw new HandgradError("smoothGrad: not built yet");
+/**
+ * The mean gradient at noisy copies of each image: `noiseTunnel` of the signed gradient. Its sign says which way a
+ * pixel should go, not whether it speaks for the class; sign "absolute" is what papers show.
+ * @param x images [n, c, h, w]
+ * @returns maps [n, h, w], or [n, c, h, w] with channels "keep"; the caller's
+ * @throws ShapeError, ValueError
+ * @example
+ * const maps = await smoothGrad(model, images, { target: 3, sign: "absolute", samples: 32, std: 0.15 });
+ */
+export function smoothGrad(model: Sequential, x: Tensor, options: SmoothGradOptions): Promise<Tensor> {
+  return noiseTunnel(model, x, { ...options, base: "saliency", kind: "smoothGrad" }, "smoothGrad");
 }
