@@ -1,5 +1,6 @@
 /** The kernels of this folder as functions. */
 import addRowsWgsl from "../../shaders/explain_add_rows.wgsl";
+import maskWgsl from "../../shaders/explain_mask.wgsl";
 import joinWgsl from "../../shaders/explain_join_channels.wgsl";
 import pointsWgsl from "../../shaders/explain_points.wgsl";
 import rescaleWgsl from "../../shaders/explain_rescale.wgsl";
@@ -72,6 +73,37 @@ export function addRows(
   options: { copies: number; change: boolean },
 ): void {
   addRowsKernel.run(inputs, options);
+}
+
+const maskKernel = defineKernel({
+  name: "explain_mask",
+  wgsl: maskWgsl,
+  bindings: { x: "read", baselines: "read", images: "read", keep: "read", segments: "read", y: "write" },
+  shape: ({ x, images }) => ({ y: [images[0], ...x.slice(1)] }),
+  uniforms: ({ x, baselines, keep, y }) => ({
+    count: sizeOf(y),
+    size: sizeOf(x.slice(2)),
+    image_size: sizeOf(x.slice(1)),
+    segment_count: keep[1],
+    baselines: baselines[0],
+  }),
+  grid: ({ y }, limits) => strideGrid(sizeOf(y), limits),
+});
+
+/**
+ * Images of which segments are replaced by a baseline.
+ * @param inputs x [n, c, h, w], baselines [1 or n, c, h, w], images u32 [rows], keep [rows, segments] from 0 to 1,
+ *   segments u32 [h · w]
+ * @returns [rows, c, h, w]
+ */
+export function maskSegments(inputs: {
+  x: Tensor;
+  baselines: Tensor;
+  images: Tensor;
+  keep: Tensor;
+  segments: Tensor;
+}): Tensor {
+  return maskKernel.run(inputs).y;
 }
 
 const JOIN = { keep: 0, sum: 1, max: 2 } as const;
