@@ -1,10 +1,25 @@
-import { Adam, type Gpu, softmaxCrossEntropy, type Tensor, tensor, ValueError } from "handgrad";
 import {
+  Adam,
+  full,
+  type Gpu,
+  mul,
+  sum,
+  softmaxCrossEntropy,
+  type Tensor,
+  tensor,
+  ValueError,
+} from "handgrad";
+import {
+  adaptiveAttacks,
+  attackSides,
   type Backbone,
   backboneOf,
   type Detector,
   energy,
   entropy,
+  type EvaluationRow,
+  evaluateDetector,
+  evaluationRows,
   fitWeibull,
   knn,
   mahalanobis,
@@ -14,6 +29,7 @@ import {
   openMax,
   outputsOf,
   relativeMahalanobis,
+  type SideScores,
 } from "handgrad/atd";
 import { attack, normalized, pgd, scoreLoss } from "handgrad/attacks";
 import { activation, buildModel, conv2d, dense, flatten, type Sequential } from "handgrad/layers";
@@ -432,6 +448,110 @@ detectors("outputs of a whole set are those of its batches", async () => {
     s.images.flatMap((image) => [...s.featuresOf(image)]),
   );
   assertClose(whole.values, expected.data, { tolerance: 1e-6 });
+});
+
+detectors(
+  "the matrix of settings and epsilon: what an attack costs, resumed to the same numbers",
+  async () => {
+    const s = await setUp();
+    const { gpu } = s;
+    const inside = toTensor(gpu, s.images.slice(0, 30));
+    const outside = toTensor(
+      gpu,
+      mixed(s, 60).filter((_, i) => i % 2 === 1),
+    );
+    const detector = knn(s.backbone, { k: K });
+    await detector.fit({ x: s.x, labels: s.labels });
+    const attacks = adaptiveAttacks({ steps: 4 });
+    const made: SideScores[] = [];
+    const shares: number[] = [];
+    const options = { epsilons: [0.1, 0.02], attacks, batch: 16, seed: 1, resamples: 50 };
+    const rows = await evaluateDetector(detector, inside, outside, {
+      ...options,
+      onSide: (side) =>
+        made.push(JSON.parse(JSON.stringify({ ...side, scores: [...Array.from(side.scores)] }))),
+      onProgress: (share) => shares.push(share),
+    });
+    assert.equal(
+      rows.map(({ setting, epsilon }) => `${setting} ${epsilon}`),
+      ["clean 0", "in 0.02", "out 0.02", "both 0.02", "in 0.1", "out 0.1", "both 0.1"],
+    );
+    assert.ok(
+      shares.at(-1) === 1 && shares.every((share, i) => i === 0 || share >= shares[i - 1]),
+      `${shares}`,
+    );
+    assert.equal(
+      made.map(({ side, epsilon }) => `${side} ${epsilon}`),
+      ["in 0", "out 0", "in 0.02", "out 0.02", "in 0.1", "out 0.1"],
+    );
+    const row = (setting: string, epsilon: number) =>
+      rows.find((entry) => entry.setting === setting && entry.epsilon === epsilon) as EvaluationRow;
+    for (const epsilon of [0.02, 0.1]) {
+      const [clean, both] = [row("clean", 0), row("both", epsilon)];
+      for (const setting of ["in", "out"]) {
+        assert.ok(row(setting, epsilon).auroc <= clean.auroc, setting);
+        assert.ok(both.auroc <= row(setting, epsilon).auroc, setting);
+      }
+      assert.ok(both.ci[0] <= both.auroc && both.auroc <= both.ci[1]);
+      assert.equal(both.n, [30, 30]);
+      assert.is(both.nonFinite + both.zeroGradient, 0);
+    }
+    assert.ok(
+      row("both", 0.1).auroc < row("both", 0.02).auroc && row("both", 0.02).auroc < row("clean", 0).auroc,
+    );
+
+    // Each image has the better result of both attacks, and of more images none is worse off than without.
+    const [clean, attacked] = [made[0], made[4]].map(({ scores }) => scores);
+    for (const how of attacks({ epsilon: 0.1, loss: scoreLoss({ direction: "down" }) })) {
+      const alone = await attack(detector, inside, how, { batch: 16 });
+      alone.loss.forEach((loss, i) => {
+        assert.ok(attacked[i] <= -loss + 1e-6 && attacked[i] <= clean[i], `${how.name} ${i}`);
+      });
+      alone.dispose();
+    }
+
+    // From what was kept of an interrupted call the rest is made, and all numbers are the same.
+    const again: string[] = [];
+    const resumed = await evaluateDetector(detector, inside, outside, {
+      ...options,
+      done: made.slice(0, 3),
+      onSide: ({ side, epsilon }) => again.push(`${side} ${epsilon}`),
+    });
+    assert.equal(again, ["out 0.02", "in 0.1", "out 0.1"]);
+    assert.equal(resumed, rows);
+    await assertRejects(
+      () => evaluationRows(made.slice(0, 3), { seed: 1 }),
+      ValueError,
+      /"out" at epsilon 0.02/,
+    );
+    for (const held of [inside, outside, detector]) held.dispose();
+  },
+);
+
+detectors("a score without a gradient is reported and not taken for robust", async () => {
+  const s = await setUp();
+  const { gpu } = s;
+  const flat: Detector = {
+    name: "flat",
+    fitted: true,
+    fit: async () => {},
+    score: (x) => gpu.scope(() => flat.forward(x).y),
+    forward: (x) => ({ y: mul(sum(x, { axes: [1, 2, 3] }), 0), saved: x.shape }),
+    inputGrad: (_dy, saved) => full(gpu, saved as number[], 0),
+    dispose() {},
+  };
+  const some = toTensor(gpu, s.images.slice(0, 5));
+  const sides = await attackSides(flat, some, some, {
+    epsilons: [0.1],
+    attacks: adaptiveAttacks({ steps: 2 }),
+  });
+  assert.equal(
+    sides.map(({ zeroGradient }) => zeroGradient),
+    [0, 0, 5, 5],
+  );
+  const both = evaluationRows(sides, { seed: 1, resamples: 10 }).at(-1);
+  assert.equal([both?.auroc, both?.zeroGradient], [0.5, 10]);
+  some.dispose();
 });
 
 detectors.run();

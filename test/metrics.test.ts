@@ -3,6 +3,7 @@ import * as assert from "uvu/assert";
 import { ShapeError, ValueError } from "../src/gpu/errors.js";
 import { bootstrapInterval } from "../src/metrics/bootstrap.js";
 import { accuracy, confusionMatrix } from "../src/metrics/classification.js";
+import { aurocInterval, detectionMetrics, robustAccuracy } from "../src/metrics/detection.js";
 import { auroc, averagePrecision, fprAtTpr } from "../src/metrics/ranking.js";
 import { philoxUniform } from "../src/random.js";
 import golden from "./golden/metrics.json";
@@ -143,6 +144,59 @@ test("groups keep their sizes in every resample", async () => {
     ValueError,
     /^confidence is 1/,
   );
+});
+
+test("detection metrics are the golden ones in both conventions", async () => {
+  for (const { inputs, outputs } of golden.cases) {
+    const side = (label: number) => inputs.scores.filter((_, i) => inputs.labels[i] === label);
+    const found = detectionMetrics(side(1), side(0));
+    assertNear(found.auroc, outputs.auroc);
+    assertNear(found.auprIn, outputs.averagePrecision);
+    assertNear(found.fpr95InPositive, outputs.fprAt95Tpr);
+    const turned = detectionMetrics(
+      side(0).map((score) => -score),
+      side(1).map((score) => -score),
+    );
+    assertNear(turned.auroc, found.auroc);
+    assertNear(turned.auprIn, found.auprOut);
+    assertNear(turned.fpr95InPositive, found.fpr95OutPositive);
+  }
+  // By hand: at 95 % of in, which is all four, the threshold is 1, and two of three out are at or above it.
+  const found = detectionMetrics([4, 3, 2, 1], [3, 1, 0]);
+  assertNear(found.fpr95InPositive, 2 / 3);
+  assertNear(found.fpr95OutPositive, 3 / 4);
+  assertNear(found.auroc, (3 + 2.5 + 2 + 1.5) / 12);
+  assertNear(found.auprIn, 1 / 4 + (1 / 4) * (2 / 3) + (1 / 4) * (3 / 4) + (1 / 4) * (4 / 6));
+  await assertRejects(() => detectionMetrics([], [1]), ValueError, /^inside has 0/);
+  await assertRejects(() => detectionMetrics([1, Number.NaN], [1]), ValueError, /nan/);
+});
+
+test("the AUROC's interval is that of resampled AUROCs, ties and infinities too", () => {
+  const inside = [3, 2, 2, 5, 1, Number.POSITIVE_INFINITY, 4, -1, 2.5];
+  const outside = [2, 0, -3, 3, Number.NEGATIVE_INFINITY, 1, 2];
+  const scores = [...inside, ...outside];
+  const labels = scores.map((_, i) => (i < inside.length ? 1 : 0));
+  for (const confidence of [0.95, 0.5]) {
+    const slow = bootstrapInterval(
+      scores.length,
+      (indices) => {
+        const pick = (values: number[]) => Array.from(indices, (i) => values[i]);
+        return auroc(pick(scores), pick(labels));
+      },
+      { seed: 7, resamples: 200, confidence, groups: labels },
+    );
+    const fast = aurocInterval(inside, outside, { seed: 7, resamples: 200, confidence });
+    assertNear(fast.low, slow.low, 1e-12);
+    assertNear(fast.high, slow.high, 1e-12);
+    assert.ok(fast.high > fast.low);
+  }
+});
+
+test("robust accuracy counts what is right without an attack and under all", async () => {
+  assertNear(robustAccuracy([1, 2, 3, 4], [1, 2, 3, 0], [1, 0, 3, 4], [1, 2, 3, 4]), 0.5);
+  assertNear(robustAccuracy([1, 2], [1, 2]), 1);
+  await assertRejects(() => robustAccuracy([1]), ValueError, /^predictions are missing/);
+  await assertRejects(() => robustAccuracy([1], [1], [1, 2]), ShapeError, /^predictions 1 has 2/);
 });
 
 test.run();

@@ -9,6 +9,20 @@ export type { Backbone, Detector, DetectorName, FitData, FitOptions } from "./de
 export * from "./detectors/index.js";
 export { chain, DiscriminatorDetector } from "./discriminator.js";
 export {
+  adaptiveAttacks,
+  attackSides,
+  evaluateDetector,
+  type EvaluationOptions,
+  type EvaluationRow,
+  evaluationRows,
+  type MakeAttacks,
+  type RowOptions,
+  type Setting,
+  SETTINGS,
+  type Side,
+  type SideScores,
+} from "./evaluate.js";
+export {
   discriminatorNetwork,
   extractorNetwork,
   FEATURE_LAYERS,
