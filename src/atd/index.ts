@@ -4,6 +4,7 @@
  */
 export type { AtdOptions, AttackedSides, GeneratorMode, Selection } from "./atd_options.js";
 export { backboneOf, outputsOf, type Rows } from "./backbone.js";
+export { type AtdEpoch, type AtdImages, type AtdModels, AtdTrainer } from "./atd_trainer.js";
 export { ClassifierTrainer, type ClassifierTrainerOptions } from "./classifier_trainer.js";
 export type { Backbone, Detector, DetectorName, FitData, FitOptions } from "./detector.js";
 export * from "./detectors/index.js";
@@ -33,3 +34,4 @@ export {
   pixelGeneratorNetwork,
 } from "./networks.js";
 export { collages, sample, shapes, textures } from "./open_set.js";
+export { validate, type ValidationAuroc } from "./validate.js";
