@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { openGpu } from "handgrad";
 import { cases } from "./cases.js";
-import { type Contender, Handgrad, measureCase } from "./measure.js";
+import { type Clock, type Contender, Handgrad, measureCase } from "./measure.js";
 import { isInstalled, PEERS, Peer } from "./peers/peer.js";
 import {
   type BenchResult,
@@ -24,6 +24,7 @@ const USAGE = `usage: npm run bench -- [options]
   --peers LIST      of ${Object.keys(PEERS).join(", ")}; "none" for handgrad alone. Default: all that are installed
   --compare FILE    an earlier bench.json: what got slower
   --quick           fewer and shorter rounds
+  --clock NAME      wall, or cpu: processor time instead, for a machine that is busy otherwise; software adapters only
   --tune            tune handgrad for the cases first
   --out FOLDER      where bench.json and bench.html go; default out
   --page            build the bench page and serve it for browsers instead`;
@@ -35,6 +36,7 @@ const { values } = parseArgs({
     peers: { type: "string" },
     compare: { type: "string" },
     quick: { type: "boolean", default: false },
+    clock: { type: "string", default: "wall" },
     tune: { type: "boolean", default: false },
     out: { type: "string", default: "out" },
     help: { type: "boolean", default: false },
@@ -46,6 +48,16 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
+  if (values.clock !== "wall" && values.clock !== "cpu") {
+    console.error(`--clock: "${values.clock}" is unknown; there are wall and cpu`);
+    return 1;
+  }
+  const unknown = peerNames().find((peer) => !(peer in PEERS));
+  if (unknown !== undefined) {
+    console.error(`--peers: "${unknown}" is unknown; there are ${Object.keys(PEERS).join(", ")} and none`);
+    return 1;
+  }
+  const clock: Clock = values.clock === "cpu" ? processorTime : () => performance.now();
   const benchFolder = process.env.HANDGRAD_BENCH_FOLDER as string;
   const adapterBundle = process.env.HANDGRAD_BENCH_ADAPTER as string;
   const before = values.compare
@@ -67,7 +79,7 @@ async function main(): Promise<number> {
     console.log(
       `adapter: ${[info.vendor, info.architecture, info.description].filter(Boolean).join(", ")} (${info.kind}, ${info.driver})`,
     );
-    const roof = await measureRoof(gpu, { quick: values.quick });
+    const roof = await measureRoof(gpu, { quick: values.quick, clock });
     console.log(
       `roof: ${roof.gflops.toFixed(1)} GFLOP/s (${roof.best}), copy ${roof.copyGBs.toFixed(2)} GB/s, ` +
         `dispatch ${roof.dispatchMicroseconds.toFixed(1)} µs, submit and wait ${roof.submitMicroseconds.toFixed(0)} µs, ` +
@@ -75,7 +87,7 @@ async function main(): Promise<number> {
     );
     peers.push(...(await openPeers(benchFolder, adapterBundle)));
     const names = peers.map(({ name }) => name);
-    const contenders: Contender[] = [new Handgrad(gpu), ...peers];
+    const contenders: Contender[] = [new Handgrad(gpu, clock), ...peers];
     const effort = values.quick
       ? { rounds: 5, batchMilliseconds: 15 }
       : { rounds: 15, batchMilliseconds: 50 };
@@ -113,13 +125,20 @@ async function main(): Promise<number> {
   }
 }
 
-async function openPeers(benchFolder: string, adapterBundle: string): Promise<Peer[]> {
+/** What `--clock cpu` measures: a software adapter computes in this process' threads. */
+function processorTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+function peerNames(): string[] {
   if (values.peers === "none") return [];
-  const wanted = values.peers?.split(",") ?? Object.keys(PEERS);
+  return values.peers?.split(",") ?? Object.keys(PEERS);
+}
+
+async function openPeers(benchFolder: string, adapterBundle: string): Promise<Peer[]> {
   const opened: Peer[] = [];
-  for (const peer of wanted) {
-    if (!(peer in PEERS))
-      throw new Error(`--peers: "${peer}" is unknown; there are ${Object.keys(PEERS).join(", ")}, none`);
+  for (const peer of peerNames()) {
     if (!isInstalled(benchFolder, peer)) {
       console.log(`peer ${peer} is not installed: npm install --prefix ${dirname(join(benchFolder, "x"))}`);
       continue;
@@ -131,6 +150,7 @@ async function openPeers(benchFolder: string, adapterBundle: string): Promise<Pe
           peer,
           adapterBundle,
           values.adapter ?? process.env.HANDGRAD_ADAPTER ?? "",
+          values.clock,
         ),
       );
     } catch (error) {

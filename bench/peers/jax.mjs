@@ -40,13 +40,18 @@ async function read(y) {
 export function prepare(spec, inputs) {
   const make = makers[spec.op];
   if (!make) return undefined;
+  // jax-js is lazy: what is disposed of before somebody waited for it is never computed. Joined to the result before
+  // it, which needs no kernel, each result is computed when the last one is waited for.
+  const join = jit((y, before) => {
+    before.dispose();
+    return y;
+  });
   let last;
   const made = make(spec, inputs);
   return {
     read,
     drop: (y) => {
-      last?.dispose();
-      last = y;
+      last = last ? join(y, last) : y;
     },
     wait: async () => {
       if (last) await blockUntilReady(last);

@@ -40,13 +40,14 @@ export class Peer {
     peer: string,
     adapterBundle: string,
     adapter: string,
+    clock: string,
   ): Promise<Peer> {
     const child = fork(
       join(benchFolder, "peers", "child.mjs"),
       [join(process.env.HANDGRAD_BENCH_PEERS as string, `${peer}.mjs`), adapterBundle],
       {
         serialization: "advanced",
-        env: { ...process.env, HANDGRAD_ADAPTER: adapter },
+        env: { ...process.env, HANDGRAD_ADAPTER: adapter, HANDGRAD_BENCH_CLOCK: clock },
         execArgv: [],
         stdio: ["ignore", "ignore", "ignore", "ipc"],
       },
