@@ -82,7 +82,7 @@ export async function deepLift(
   { baseline = 0, ...options }: DeepLiftOptions,
 ): Promise<Tensor> {
   checkCommon("deepLift", x, options);
-  const baselines = baselineOf("deepLift", x.gpu, baseline, x.shape);
+  const baselines = baselineOf("deepLift", x, baseline);
   try {
     const method = { core: deepLiftCore(baselines), draws: { baselines, change: true } };
     return await explainByPasses("deepLift", model, x, method, options);

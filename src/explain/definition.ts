@@ -1,7 +1,9 @@
 /** What attributions take and give: targets, signs, channels, progress. */
 import { ShapeError, ValueError } from "../gpu/errors.js";
-import type { Gpu } from "../gpu/gpu.js";
-import { type Shape, type Tensor, tensor } from "../tensor.js";
+import { broadcastTo, full } from "../ops/elementwise.js";
+import { gaussianBlur } from "../ops/image.js";
+import { mean } from "../ops/reduce.js";
+import type { Shape, Tensor } from "../tensor.js";
 
 /** Every attribution, by the name of its function. */
 export const attributionNames = [
@@ -57,8 +59,11 @@ export interface ExplainOptions {
   readonly onProgress?: (progress: ExplainProgress) => void;
 }
 
-/** What stands for "nothing there": a number, or an image [c, h, w], or images [1 or n, c, h, w]. */
-export type Baseline = number | Tensor;
+/**
+ * What stands for "nothing there": a number, an image [c, h, w], images [1 or n, c, h, w], each image blurred ("blur", by a
+ * tenth of its shorter side), or the mean of each image's channels ("mean").
+ */
+export type Baseline = number | Tensor | "blur" | "mean";
 
 /** @throws ShapeError unless x is images [n, c, h, w] */
 export function checkImages(name: string, { shape }: { readonly shape: Shape }): void {
@@ -115,14 +120,22 @@ export async function targetsOf(
 /**
  * A baseline as images [1 or n, c, h, w], the caller's.
  * @param x [n, c, h, w]
- * @throws ShapeError for other shapes, ValueError for a number that is not finite
+ * @throws ShapeError for other shapes, ValueError for a number that is not finite or another word
  */
-export function baselineOf(name: string, gpu: Gpu, baseline: Baseline, shape: Shape): Tensor {
-  const [count, ...image] = shape;
+export function baselineOf(name: string, x: Tensor, baseline: Baseline): Tensor {
+  const { gpu } = x;
+  const [count, ...image] = x.shape;
+  if (typeof baseline === "string") {
+    checkChoice(name, "baseline", baseline, ["blur", "mean"]);
+    if (baseline === "blur") {
+      const sigma = Math.max(0.5, Math.min(image[1], image[2]) / 10);
+      return gaussianBlur(x, { sigma, border: "replicate" });
+    }
+    return gpu.scope(() => broadcastTo(mean(x, { axes: [2, 3], keepDims: true }), x.shape));
+  }
   if (typeof baseline === "number") {
     checkNumber(name, "baseline", baseline);
-    const size = image.reduce((product, side) => product * side, 1);
-    return tensor(gpu, new Float32Array(size).fill(baseline), [1, ...image]);
+    return full(gpu, [1, ...image], baseline);
   }
   const given = baseline.shape.length === 3 ? [1, ...baseline.shape] : [...baseline.shape];
   const fits = given.length === 4 && given.slice(1).join() === image.join();

@@ -31,7 +31,7 @@ export async function featureAblation(
   const [images, , height, width] = x.shape;
   const parts = segmentsOf(name, { segments, cell }, height, width);
   const targets = await targetsOf(name, options.target, images, classesOf(name, model, x));
-  const baselines = baselineOf(name, x.gpu, baseline, x.shape);
+  const baselines = baselineOf(name, x, baseline);
   try {
     // The last mask keeps all.
     const count = parts.segmentCount + 1;

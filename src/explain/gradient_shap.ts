@@ -10,7 +10,7 @@ import { checkCommon, explainByPasses } from "./passes.js";
 import { gradientCore } from "./saliency.js";
 
 export interface GradientShapOptions extends ExplainOptions {
-  /** What is drawn from: images [m, c, h, w], such as some of the training set, or a number; default 0. */
+  /** What is drawn from: any number of images [m, c, h, w], such as some of the training set; or a number; default 0. */
   readonly baselines?: Baseline;
   /** Draws an image; default 32. */
   readonly samples?: number;
@@ -36,18 +36,13 @@ export async function gradientShap(
   checkCommon(name, x, options);
   checkCount(name, "samples", samples);
   checkNumber(name, "std", std, 0);
-  if (typeof baselines !== "number" && baselines.rank === 4 && baselines.shape[0] === 0)
-    throw new ShapeError(
-      `${name}: baselines has shape [${baselines.shape}], and at least one image is taken`,
-    );
-  const count = typeof baselines !== "number" && baselines.rank === 4 ? baselines.shape[0] : 1;
-  const set = baselineOf(name, x.gpu, baselines, [count, ...x.shape.slice(1)]);
+  const set = baselineSet(x, baselines);
   try {
     const draws = {
       count: samples,
       alphas: "random",
       baselines: set,
-      randomBaselines: true,
+      randomBaselines: typeof baselines === "object",
       std,
       change: true,
     } as const;
@@ -55,4 +50,15 @@ export async function gradientShap(
   } finally {
     set.dispose();
   }
+}
+
+/** Any number of images to draw from; the caller's. */
+function baselineSet(x: Tensor, baselines: Baseline): Tensor {
+  const isSet = typeof baselines === "object" && baselines.rank === 4;
+  if (!isSet) return baselineOf("gradientShap", x, baselines);
+  if (baselines.shape[0] > 0 && baselines.shape.slice(1).join() === x.shape.slice(1).join())
+    return baselines.reshape(baselines.shape);
+  throw new ShapeError(
+    `gradientShap: baselines has shape [${baselines.shape}], and at least one image [${x.shape.slice(1)}] is taken`,
+  );
 }

@@ -9,7 +9,24 @@ export {
   type ExplainProgress,
   type Sign,
 } from "./definition.js";
-export * from "./evaluate.js";
+export {
+  type MapMeasure,
+  maskAuc,
+  measureMaps,
+  type OutputChange,
+  outputChange,
+  pointingGame,
+} from "./evaluate.js";
+export { randomMaps, sobelMaps } from "./floors.js";
+export {
+  deletion,
+  insertion,
+  type PerturbationOptions,
+  type PerturbationResult,
+} from "./insertion_deletion.js";
+export { modelRandomization, type RandomizationStep, rankCorrelation } from "./randomization.js";
+export type { Score } from "./masked_scores.js";
+export type { SegmentOptions } from "./segments.js";
 export { type DeconvolutionOptions, deconvolution } from "./deconvolution.js";
 export { type DeepLiftOptions, deepLift } from "./deep_lift.js";
 export { type FeatureAblationOptions, featureAblation } from "./feature_ablation.js";

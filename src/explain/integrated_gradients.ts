@@ -32,7 +32,7 @@ export async function integratedGradients(
   checkCount("integratedGradients", "steps", steps);
   checkChoice("integratedGradients", "rule", rule, ["gaussLegendre", "midpoint"]);
   const { points: alphas, weights } = rule === "midpoint" ? midpoints(steps) : gaussLegendre(steps);
-  const baselines = baselineOf("integratedGradients", x.gpu, baseline, x.shape);
+  const baselines = baselineOf("integratedGradients", x, baseline);
   try {
     const draws = { count: steps, alphas, weights, baselines, change: true };
     return await explainByPasses("integratedGradients", model, x, { core: gradientCore, draws }, options);

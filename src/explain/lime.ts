@@ -63,7 +63,7 @@ export async function lime(
   const parts = segmentsOf(name, { segments, cell }, height, width);
   const { segmentCount } = parts;
   const targets = await targetsOf(name, options.target, images, classesOf(name, model, x));
-  const baselines = baselineOf(name, x.gpu, baseline, x.shape);
+  const baselines = baselineOf(name, x, baseline);
   try {
     const bitsOf = lastUsed((image: number) =>
       philoxBits(samples * segmentCount, seed, (MASK_STREAM + firstImage + image) >>> 0),

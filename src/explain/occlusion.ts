@@ -56,7 +56,7 @@ export async function occlusion(
     }
   };
   const targets = await targetsOf(name, options.target, images, classesOf(name, model, x));
-  const baselines = baselineOf(name, x.gpu, baseline, x.shape);
+  const baselines = baselineOf(name, x, baseline);
   try {
     const pixels = height * width;
     const segments = Uint32Array.from({ length: pixels }, (_, pixel) => pixel);

@@ -52,7 +52,7 @@ export function passMethodOf(
     case "guidedGradCam":
       return { core: guidedCamCore(camLayer(method, model, x)) };
     case "deepLift": {
-      const black = baselineOf(method, x.gpu, 0, x.shape);
+      const black = baselineOf(method, x, 0);
       const multipliers = deepLiftCore(black);
       return { core: (pass) => mul(multipliers(pass), pass.points), dispose: () => black.dispose() };
     }
