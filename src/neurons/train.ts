@@ -33,6 +33,8 @@ export interface TrainOptions {
    * Default: neither.
    */
   readonly watch?: number;
+  /** When the test images are classified: before and after every epoch, or after the last. Default "epochs". */
+  readonly evaluate?: "epochs" | "end";
   /** Called with the share of the work done, 0–1, and the mean loss of the latest steps. */
   readonly onProgress?: (share: number, loss: number) => void;
 }
@@ -85,7 +87,7 @@ export async function trainClassifier(
   test: Dataset,
   options: TrainOptions,
 ): Promise<TrainResult> {
-  const { epochs, batchSize = 100, seed = 0, onProgress } = options;
+  const { epochs, batchSize = 100, seed = 0, evaluate = "epochs", onProgress } = options;
   const { gpu } = Object.values(model.parameters)[0];
   const orders = Array.from({ length: epochs }, (_, epoch) =>
     batchesOf(philoxPermutation(train.count, seed, epoch), batchSize),
@@ -94,10 +96,16 @@ export async function trainClassifier(
   const trainer = new Trainer(model, train, { ...options, batchSize, steps: orders.flat().length });
   const start = performance.now();
   const losses: LossPoint[] = [];
+  const curve: AccuracyPoint[] = [];
+  let predictions: Uint32Array = new Uint32Array();
+  const look = async (epoch: number): Promise<void> => {
+    if (evaluate === "end" && epoch !== epochs) return;
+    predictions = await predictClasses(model, testSet);
+    curve.push({ epoch, testAccuracy: accuracy(predictions, test.labels) });
+  };
   try {
-    let predictions = await predictClasses(model, testSet);
+    await look(0);
     const observations = await trainer.observe(0);
-    const curve: AccuracyPoint[] = [{ epoch: 0, testAccuracy: accuracy(predictions, test.labels) }];
     for (const [epoch, batches] of orders.entries()) {
       for (const [index, batch] of batches.entries()) {
         trainer.step(batch);
@@ -108,11 +116,10 @@ export async function trainClassifier(
         onProgress?.(done / epochs, loss);
       }
       observations.push(...(await trainer.observe(epoch + 1)));
-      predictions = await predictClasses(model, testSet);
-      curve.push({ epoch: epoch + 1, testAccuracy: accuracy(predictions, test.labels) });
+      await look(epoch + 1);
     }
     const seconds = (performance.now() - start) / 1000;
-    const { testAccuracy } = curve[epochs];
+    const { testAccuracy } = curve[curve.length - 1];
     const ledger = await trainer.ledger();
     return { curve, losses, testAccuracy, predictions, observations, ledger, seconds };
   } finally {
