@@ -42,6 +42,8 @@ export class Gpu {
   readonly stream: CommandStream;
   /** Bound in place of an optional input that was not given. */
   readonly placeholder: Storage;
+  /** Whether results do not depend on the size of the batch; see `OpenGpuOptions`. */
+  readonly deterministic: boolean;
   /** Chooses among the variants of the hot ops; see `tune`. */
   readonly tuner: Tuner;
   /** The body of a program that is being recorded. */
@@ -62,6 +64,7 @@ export class Gpu {
     options: OpenGpuOptions,
   ) {
     this.limits = device.limits;
+    this.deterministic = options.deterministic ?? false;
     this.errors = new ParkedErrors(device);
     this.allocator = new Allocator(device, this.errors);
     this.allocator.onOutOfMemory = () => this.pool.clear();

@@ -13,6 +13,12 @@ export interface OpenGpuOptions {
   readonly adapter?: string;
   /** Scan the results of every op for NaN and infinity and name the op; slow. Default false. */
   readonly debug?: boolean;
+  /**
+   * Choose kernels and the order of sums by what a single sample looks like, so that the same sample gives the
+   * same bits in a batch of any size (on one adapter); tuning results are left aside. Slower. Default false:
+   * the same call gives the same bits, and other batches agree to rounding.
+   */
+  readonly deterministic?: boolean;
   /** How many bytes of released buffers are kept for reuse. Default 256 MiB. */
   readonly poolBytes?: number;
   /** Where tuning results are kept; default: a file in the cache folder on Node, local storage in browsers. */

@@ -43,7 +43,8 @@ function pick(
   geometry: ConvGeometry,
   trial: (form: ConvForm) => Trial,
 ): ConvForm {
-  if (!fitsColumns(geometry, gpu.limits)) return direct;
+  // Columns of many images may not fit, so the choice would depend on the batch.
+  if (gpu.deterministic || !fitsColumns(geometry, gpu.limits)) return direct;
   const { images, wideChannels, narrowChannels, y, x } = geometry;
   const axes = [y, x].map((axis) => Object.values(axis).join("."));
   const key = `conv2d ${direction} ${images}×${wideChannels}→${narrowChannels} ${axes.join("×")}`;

@@ -31,6 +31,8 @@ export interface AdapterTraits {
   readonly software: boolean;
   /** Lanes that surely form a subgroup; 0 without the feature. */
   readonly lanes: number;
+  /** Whether the choice may not depend on how many rows, columns or matrices there are. Default false. */
+  readonly deterministic?: boolean;
 }
 
 /** Below so many operations a product on a software adapter is not worth a copy to aligned rows. */
@@ -51,7 +53,7 @@ export function adapterTraits(gpu: Gpu): AdapterTraits {
     const info = gpu.device.adapterInfo as GPUAdapterInfo | undefined;
     const lanes = gpu.device.features.has("subgroups") ? (info?.subgroupMinSize ?? 0) : 0;
     const software = gpu.info.kind === "software" || (info !== undefined && adapterKind(info) === "software");
-    known = { software, lanes };
+    known = { software, lanes, deterministic: gpu.deterministic };
     traits.set(gpu, known);
   }
   return known;
@@ -59,6 +61,7 @@ export function adapterTraits(gpu: Gpu): AdapterTraits {
 
 /** The variants for a product, the heuristic's choice first. */
 export function matmulPlans(adapter: AdapterTraits, shape: MatmulShape): MatmulPlan[] {
+  if (adapter.deterministic) return [steadyPlan(adapter, shape)];
   return adapter.software ? softwarePlans(adapter, shape) : hardwarePlans(shape);
 }
 
@@ -87,6 +90,15 @@ function plan(
   const slices = Math.max(1, Math.min(wanted, Math.floor(shape.k / SHORTEST_SLICE)));
   const name = `${kernel} ${tileM}×${tileN} of ${groupM}×${groupN}${slices > 1 ? ` split ${slices}` : ""}`;
   return { name, kernel, ...tile, slices };
+}
+
+/** One plan for all shapes, without slices: each element is summed over k from first to last. */
+function steadyPlan({ software, lanes }: AdapterTraits, shape: MatmulShape): MatmulPlan {
+  if (shape.k === 0) return plan("any_shape", shape, [4, 4], [4, 8]);
+  if (!software) return plan("workgroup_tile", shape, [4, 4], [8, 8], 0);
+  if (lanes === 4 || lanes === 8 || lanes === 16)
+    return plan("subgroup", shape, [Math.max(8, lanes), 4], [1, lanes], 0);
+  return plan("register_tile", shape, [8, 8], [4, 4]);
 }
 
 function softwarePlans({ lanes }: AdapterTraits, shape: MatmulShape): MatmulPlan[] {

@@ -19,19 +19,20 @@ export interface BlockPlan {
  * than 8 (lavapipe). GPUs: small tiles, many invocations, neighbors sharing the weights through the cache.
  */
 export function blockPlan(
-  { software, lanes }: AdapterTraits,
+  { software, lanes, deterministic }: AdapterTraits,
   rows: number,
   side: number,
   channelsFirst: boolean,
 ): BlockPlan {
   if (!software) return { kernel: "register_tile", tile: 4, width: 4, group: 64 };
   if (lanes !== 4 && lanes !== 8 && lanes !== 16) {
-    const tile = rows <= 4 ? 4 : 8;
+    const tile = rows <= 4 && !deterministic ? 4 : 8;
     return { kernel: "register_tile", tile, width: largestPart(side, 8), group: 8 };
   }
   const [tallest, widest] = lanes === 4 ? [8, 16] : [4, 8];
   // Fewer rows than a workgroup has would leave lanes idle; with the channels first a lane has four at least.
-  const fitting = rows <= lanes && !channelsFirst ? 1 : rows <= 4 * lanes ? 4 : tallest;
+  const fewer = rows <= lanes && !channelsFirst ? 1 : rows <= 4 * lanes ? 4 : tallest;
+  const fitting = deterministic ? tallest : fewer;
   const tile = Math.min(fitting, tallest);
   return { kernel: "subgroup", tile, width: largestPart(side, widest), group: lanes };
 }
@@ -43,9 +44,12 @@ export interface UnstructuredPlan {
 }
 
 /** Software adapters: a tile as large as compiles in time. GPUs: four rows each, neighbors side by side. */
-export function unstructuredPlan({ software, lanes }: AdapterTraits, plane: number): UnstructuredPlan {
+export function unstructuredPlan(
+  { software, lanes, deterministic }: AdapterTraits,
+  plane: number,
+): UnstructuredPlan {
   if (!software) return { tile: 4, group: 32 };
-  if (plane <= 16) return { tile: 4, group: 4 };
+  if (plane <= 16 && !deterministic) return { tile: 4, group: 4 };
   return { tile: lanes === 4 ? 16 : 8, group: 8 };
 }
 
