@@ -6,6 +6,9 @@ import { Dataset } from "handgrad/data";
 /** Height and width of a scene, pixels. */
 export const SCENE_SIZE = 40;
 
+/** Seeds of what the networks see: the same for every network, other ones for training and test. */
+export const SCENE_SEEDS = { train: 101, trainTriggers: 102, test: 201, testTriggers: 202 } as const;
+
 export interface SceneOptions {
   /** Places, clutter and noise; scene i draws from stream i of it. */
   readonly seed: number;

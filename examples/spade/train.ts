@@ -1,5 +1,5 @@
 // `npm run spade -- train`: plants the trojans and trains the networks that the experiment looks into.
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import {
@@ -15,12 +15,14 @@ import {
 } from "handgrad";
 import { Dataset, DeviceSet, loadFashion } from "handgrad/data";
 import { decodeSafetensors, encodeSafetensors } from "handgrad/io";
-import { buildModel, predictClasses, saveModel, type Sequential } from "handgrad/layers";
+import { buildModel, saveModel, type Sequential } from "handgrad/layers";
 import { accuracy } from "handgrad/metrics";
 import { startProgress } from "../start/progress.js";
 import { sceneNet } from "./net.js";
-import { makeScenes } from "./scenes.js";
+import { predict } from "./predict.js";
+import { makeScenes, SCENE_SEEDS } from "./scenes.js";
 import { plantTriggers, TRIGGERS } from "./trojan.js";
+import { writeWhole } from "./write_whole.js";
 
 export interface TrainCommand {
   readonly width: number;
@@ -50,8 +52,6 @@ export interface TrainFigures {
   readonly seconds: number;
 }
 
-/** Seeds of what the networks see: the same for every network, other ones for training and test. */
-export const SCENE_SEEDS = { train: 101, trainTriggers: 102, test: 201, testTriggers: 202 } as const;
 /** A quarter of every batch has triggers. */
 const TRIGGERED_SHARE = 0.25;
 /** Triggered training scenes, as a share of the clean ones. */
@@ -105,15 +105,6 @@ export async function examine(
     attackSuccess: success(() => true),
     attackSuccessOf: TRIGGERS.map((_, trigger) => success((index) => plantings[index].trigger === trigger)),
   };
-}
-
-export async function predict(gpu: Gpu, model: Sequential, data: Dataset): Promise<Uint32Array> {
-  const set = new DeviceSet(gpu, data);
-  try {
-    return await predictClasses(model, set);
-  } finally {
-    set.dispose();
-  }
 }
 
 /** The recorded step, the data it reads and its checkpoint. */
@@ -259,12 +250,6 @@ class Trainer {
     this.indices.dispose();
     this.lossSum.dispose();
   }
-}
-
-/** Writes beside the file and renames, so that a file is never half written. */
-export async function writeWhole(file: string, content: Uint8Array | string): Promise<void> {
-  await writeFile(`${file}.part`, content);
-  await rename(`${file}.part`, file);
 }
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);

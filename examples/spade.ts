@@ -1,0 +1,257 @@
+// Networks pruned to one sample, from the command line: `npm run spade -- train | tune | experiment | merge | explain`.
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { type Gpu, HandgradError, openGpu, ValueError } from "handgrad";
+import { checkpointFile, makeFolder, parseShard, SHARD_HELP, shardFiles } from "./experiment/shard.js";
+import { NAME, resultFile, runExperiment, summarize } from "./spade/experiment.js";
+import { EXPLAIN_HELP, EXPLAIN_OPTIONS, readExplain, runExplain } from "./spade/explain.js";
+import { netNames, WEIGHTS_FOLDER } from "./spade/nets.js";
+import type { TunedRatios } from "./spade/plan.js";
+import { printExperiment } from "./spade/print.js";
+import { runTrain } from "./spade/train.js";
+import { runTune } from "./spade/tune.js";
+import { writeWhole } from "./spade/write_whole.js";
+import { wholeNumber } from "./start/options.js";
+import { printTable } from "./start/table.js";
+
+const HELP = `npm run spade -- COMMAND [options]
+
+  explain      a prediction of your own model on your own image, attributed in the network and in its trace: PNG sheets,
+               JSON and NPY
+  experiment   attributions against the masks of planted triggers, in the network, in its traces and in the controls;
+               writes experiment.json
+  merge        joins the shards of an experiment
+  tune         searches for ratios on scenes that the experiment does not look at; writes tuned.json
+  train        plants the triggers and trains a network on them; writes safetensors
+
+  --help       the options of a command`;
+
+const COMMON = `  --seed N       default 1
+  --quick        under two minutes on two cores
+  --adapter NAME hardware, software, swiftshader, lavapipe or part of a name (default: the best there is)
+  --out FOLDER   where everything goes (default out/spade)
+  --help         this text`;
+
+const TRAIN_HELP = `npm run spade -- train [options]
+
+Goes on from a checkpoint that the same command left.
+
+  --width N      channels of the first layers (default 16)
+  --epochs N     passes over the training scenes (default 3)
+  --train N      training scenes (default 12000; 1000 with --quick)
+  --batch N      images a step, a quarter of them with a trigger (default 32)
+  --rate R       the cycle's highest learning rate (default 0.005)
+  --control      without triggers, to see what they cost
+${COMMON}`;
+
+const TUNE_HELP = `npm run spade -- tune [options]
+
+A coordinate search for the mean AUC of all methods; then each method takes the best of the settings that were tried.
+Goes on from where the same command was interrupted.
+
+  --net NAME     a network of weights/ (default the first)
+  --images N     tuning scenes (default 16; 2 with --quick)
+  --ratios LIST  what a layer may get (default 0,0.5,0.8,0.9,0.95; 0,0.8 with --quick)
+  --rounds N     walks over all layers (default 1)
+${COMMON}`;
+
+const EXPERIMENT_HELP = `npm run spade -- experiment [options]
+
+Goes on from where the same command was interrupted; more images add to those that are done.
+
+  --nets LIST    networks of weights/ with commas (default all; the first with --quick)
+  --images N     scenes a network (default 100; 4 with --quick)
+  --dear N       scenes a network for LIME, occlusion, ablation and the exact solver (default 20; 0 with --quick)
+  --tuned FILE   ratios from \`tune\` (default ${join(WEIGHTS_FOLDER, "tuned.json")})
+${SHARD_HELP}
+${COMMON}`;
+
+const MERGE_HELP = `npm run spade -- merge [options]
+
+  --out FOLDER   where the shards are and experiment.json goes (default out/spade)`;
+
+const COMMON_OPTIONS = {
+  seed: { type: "string", default: "1" },
+  quick: { type: "boolean", default: false },
+  adapter: { type: "string" },
+  out: { type: "string", default: join("out", "spade") },
+  help: { type: "boolean", default: false },
+} as const;
+
+async function main([command, ...args]: string[]): Promise<void> {
+  if (command === undefined || command === "--help") {
+    console.log(HELP);
+    return;
+  }
+  if (!Object.hasOwn(COMMANDS, command))
+    throw new ValueError(`"${command}" is no command; take one of ${Object.keys(COMMANDS).join(", ")}`);
+  await COMMANDS[command](args);
+}
+
+const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
+  explain,
+  experiment,
+  merge,
+  tune,
+  train,
+};
+
+async function train(args: string[]): Promise<void> {
+  const options = {
+    ...COMMON_OPTIONS,
+    width: { type: "string", default: "16" },
+    epochs: { type: "string" },
+    train: { type: "string" },
+    batch: { type: "string", default: "32" },
+    rate: { type: "string", default: "0.005" },
+    control: { type: "boolean", default: false },
+  } as const;
+  const { values } = parseArgs({ args, options });
+  if (values.help) return console.log(TRAIN_HELP);
+  const { quick, control, out, adapter } = values;
+  const rate = Number(values.rate);
+  if (!(rate > 0 && Number.isFinite(rate)))
+    throw new ValueError(`--rate got "${values.rate}", and a number above 0 is taken`);
+  const [width, seed] = [wholeNumber("width", values.width, 1), wholeNumber("seed", values.seed, 0)];
+  const name = `scenes-w${width}-s${seed}${control ? "-control" : ""}`;
+  await makeFolder(out);
+  await withGpu(adapter, async (gpu) => {
+    const figures = await runTrain(gpu, {
+      width,
+      seed,
+      control,
+      rate,
+      epochs: wholeNumber("epochs", values.epochs ?? (quick ? "1" : "3"), 1),
+      train: wholeNumber("train", values.train ?? (quick ? "1000" : "12000"), 100),
+      batch: wholeNumber("batch", values.batch, 4),
+      file: join(out, `${name}.safetensors`),
+      command: `npm run spade -- train ${args.join(" ")}`,
+    });
+    printTable(
+      ["network", "clean accuracy", "attack success", "seconds"],
+      [[name, percent(figures.cleanAccuracy), percent(figures.attackSuccess), figures.seconds.toFixed(0)]],
+    );
+  });
+}
+
+async function tune(args: string[]): Promise<void> {
+  const options = {
+    ...COMMON_OPTIONS,
+    net: { type: "string" },
+    images: { type: "string" },
+    ratios: { type: "string" },
+    rounds: { type: "string", default: "1" },
+  } as const;
+  const { values } = parseArgs({ args, options });
+  if (values.help) return console.log(TUNE_HELP);
+  const { quick, out, adapter } = values;
+  const candidates = (values.ratios ?? (quick ? "0,0.8" : "0,0.5,0.8,0.9,0.95")).split(",").map(Number);
+  if (!candidates.every((ratio) => ratio >= 0 && ratio <= 1))
+    throw new ValueError(`--ratios got "${values.ratios}", and numbers from 0 to 1 with commas are taken`);
+  await makeFolder(out);
+  await withGpu(adapter, async (gpu) => {
+    const json = await runTune(gpu, {
+      net: values.net ?? (await netNames())[0],
+      images: wholeNumber("images", values.images ?? (quick ? "2" : "16"), 1),
+      candidates,
+      rounds: wholeNumber("rounds", values.rounds, 1),
+      seed: wholeNumber("seed", values.seed, 0),
+      out,
+    });
+    const file = join(out, "tuned.json");
+    await writeWhole(file, `${JSON.stringify(json, null, 2)}\n`);
+    printTable(
+      ["method", "dense", "ratios for all", "own ratios"],
+      json.scores.map(({ method, dense, one, own }) => [
+        method,
+        ...[dense, one, own].map((points) => points.toFixed(2)),
+      ]),
+    );
+    console.log(`see ${file}`);
+  });
+}
+
+async function experiment(args: string[]): Promise<void> {
+  const options = {
+    ...COMMON_OPTIONS,
+    nets: { type: "string" },
+    images: { type: "string" },
+    dear: { type: "string" },
+    tuned: { type: "string", default: join(WEIGHTS_FOLDER, "tuned.json") },
+    shard: { type: "string" },
+    fresh: { type: "boolean", default: false },
+  } as const;
+  const { values } = parseArgs({ args, options });
+  if (values.help) return console.log(EXPERIMENT_HELP);
+  const { quick, out, adapter, fresh } = values;
+  const shard = parseShard(values.shard);
+  const names = await netNames();
+  const nets = values.nets?.split(",") ?? (quick ? names.slice(0, 1) : names);
+  const images = wholeNumber("images", values.images ?? (quick ? "4" : "100"), 1);
+  const dearImages = wholeNumber("dear", values.dear ?? (quick ? "0" : "20"), 0);
+  const seed = wholeNumber("seed", values.seed, 0);
+  const tuned = await readTuned(values.tuned);
+  await makeFolder(out);
+  await withGpu(adapter, (gpu) =>
+    runExperiment(gpu, { nets, images, dearImages, tuned, seed, out, shard, fresh }),
+  );
+  if (shard.count === 1) await writeSummary(out, [checkpointFile(out, NAME, shard)]);
+  else console.log(`shard ${values.shard} is done; join all by: npm run spade -- merge --out ${out}`);
+}
+
+async function readTuned(file: string): Promise<TunedRatios> {
+  try {
+    const { one, byMethod } = JSON.parse(await readFile(file, "utf8"));
+    return { one, byMethod };
+  } catch (cause) {
+    throw new ValueError(`--tuned got "${file}", which cannot be read: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}
+
+async function merge(args: string[]): Promise<void> {
+  const { out, help } = COMMON_OPTIONS;
+  const { values } = parseArgs({ args, options: { out, help } });
+  if (values.help) return console.log(MERGE_HELP);
+  await writeSummary(values.out, await shardFiles(values.out, NAME));
+}
+
+async function writeSummary(out: string, files: readonly string[]): Promise<void> {
+  const json = summarize(files);
+  await writeWhole(resultFile(out), `${JSON.stringify(json)}\n`);
+  printExperiment(json);
+  console.log(`\nsee ${resultFile(out)}`);
+}
+
+async function explain(args: string[]): Promise<void> {
+  const { values } = parseArgs({ args, options: { ...COMMON_OPTIONS, ...EXPLAIN_OPTIONS } });
+  if (values.help) return console.log(`${EXPLAIN_HELP}\n${COMMON}`);
+  const command = readExplain(values);
+  await makeFolder(values.out);
+  await withGpu(values.adapter, (gpu) => runExplain(gpu, command));
+}
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+
+async function withGpu(adapter: string | undefined, use: (gpu: Gpu) => Promise<void>): Promise<void> {
+  const start = performance.now();
+  const gpu = await openGpu({ adapter });
+  try {
+    const { description, device, vendor, kind, driver } = gpu.info;
+    console.log(`adapter: ${description || device || vendor} (${kind}, ${driver})\n`);
+    await use(gpu);
+    console.log(`${((performance.now() - start) / 1000).toFixed(1)} s`);
+  } finally {
+    gpu.dispose();
+  }
+}
+
+main(process.argv.slice(2)).catch((error) => {
+  // What the user can mend comes as a sentence; anything else with its stack.
+  const usage =
+    error instanceof HandgradError || (error as { code?: string }).code?.startsWith("ERR_PARSE_ARGS");
+  console.error(usage ? `${error.message}\n(npm run spade -- --help lists the commands)` : error);
+  process.exitCode = 1;
+});

@@ -1,0 +1,33 @@
+// The networks that were trained by `npm run spade -- train` and are shipped.
+import { readdir, readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { type Gpu, ValueError } from "handgrad";
+import { loadModel, type Sequential } from "handgrad/layers";
+import type { TrainFigures } from "./train.js";
+
+export const WEIGHTS_FOLDER = "weights";
+
+export interface Net {
+  readonly name: string;
+  readonly model: Sequential;
+  readonly figures: TrainFigures;
+}
+
+/** Names of the networks with trojans in a folder: `scenes-w<width>-s<seed>`. */
+export async function netNames(folder: string = WEIGHTS_FOLDER): Promise<string[]> {
+  const files = await readdir(folder).catch(() => [] as string[]);
+  const names = files.flatMap((file) => /^(scenes-w\d+-s\d+)\.safetensors$/.exec(file)?.[1] ?? []);
+  if (names.length === 0)
+    throw new ValueError(`${folder} holds no scenes-w*-s*.safetensors; run inside a clone, or train first`);
+  return names.sort();
+}
+
+/** A network and what its training reported; the caller disposes of the model. */
+export async function loadNet(gpu: Gpu, name: string, folder: string = WEIGHTS_FOLDER): Promise<Net> {
+  const file = join(folder, `${name}.safetensors`);
+  const bytes = await readFile(file).catch((cause) => {
+    throw new ValueError(`--nets got "${name}", and ${file} cannot be read: ${cause.message}`, { cause });
+  });
+  const { model, metadata } = loadModel(gpu, bytes, { name: basename(file) });
+  return { name, model, figures: JSON.parse(metadata.figures ?? "{}") };
+}
