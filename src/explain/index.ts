@@ -40,6 +40,7 @@ export { type LimeOptions, lime } from "./lime.js";
 export { type LrpOptions, lrp } from "./lrp.js";
 export { type NoiseTunnelOptions, noiseTunnel } from "./noise_tunnel.js";
 export type { LinearLayer, LinearWeights } from "./linear.js";
+export { upTo } from "./trail.js";
 export { type OcclusionOptions, occlusion } from "./occlusion.js";
 export { type SaliencyOptions, saliency } from "./saliency.js";
 export { type SmoothGradOptions, smoothGrad } from "./smooth_grad.js";
