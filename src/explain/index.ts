@@ -1,5 +1,6 @@
 /** handgrad/explain: which pixels a prediction hangs on, shown and scored; and what neurons look for. */
 export { type AttributeOptions, attribute, type MethodOptions } from "./attribute.js";
+export { type ColorMap, colorMaps } from "./colors.js";
 export {
   type AttributionName,
   attributionNames,
@@ -45,3 +46,18 @@ export { type OcclusionOptions, occlusion } from "./occlusion.js";
 export { type SaliencyOptions, saliency } from "./saliency.js";
 export { type SmoothGradOptions, smoothGrad } from "./smooth_grad.js";
 export { type VisualizeOptions, visualize } from "./visualize.js";
+export {
+  alphaScaled,
+  type BlendOptions,
+  blendedHeatMap,
+  type HeatMapOptions,
+  heatMap,
+  hostMaps,
+  maskedImage,
+  normalizedMap,
+  plainImage,
+  type ScaleOptions,
+  zoomed,
+} from "./display.js";
+export { type MapsJson, mapsToJson, mapsToNpy } from "./export.js";
+export { pictureSheet, type SheetOptions, type SheetRow } from "./sheet.js";
