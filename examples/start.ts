@@ -16,7 +16,7 @@ const HELP = `npm start -- [options]
 Trains a network of attention-seeking neurons on real digits, backpropagation beside it, and writes a report.
 
   --seed N       seed of the split, the initial weights and the order of the batches (default 1)
-  --epochs N     passes over the 8,000 training digits (default 4)
+  --epochs N     passes over the 8,000 training digits (default 3)
   --rule NAME    the rule beside backpropagation: attention (default), measured (slow: by differences) or another;
                  a name that is not known lists them all
   --adapter NAME hardware, software, swiftshader, lavapipe or part of a name (default: the best there is)
@@ -27,7 +27,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       seed: { type: "string", default: "1" },
-      epochs: { type: "string", default: "4" },
+      epochs: { type: "string", default: "3" },
       rule: { type: "string", default: "attention" },
       adapter: { type: "string" },
       out: { type: "string", default: "out" },

@@ -194,7 +194,7 @@ const breaks: readonly Break[] = [
 ];
 
 /** For each break: the signal is what its formula says, the cosine is the formula's, and it is not 1. */
-async function brokenRows(gpu: Gpu): Promise<DepartureRow[]> {
+export async function brokenRows(gpu: Gpu): Promise<DepartureRow[]> {
   const bench = await benchOf(gpu);
   const { grads: chain } = learn64(bench.records, bench.state, bench.x, bench.labels);
   const rows: DepartureRow[] = [];

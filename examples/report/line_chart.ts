@@ -10,10 +10,15 @@ export interface Series {
 
 const WIDTH = 420;
 const HEIGHT = 240;
-const MARGIN = { left: 52, right: 16, top: 28, bottom: 40 };
-const CLASSES = ["first", "second"];
+const MARGIN = { left: 52, right: 16, bottom: 40 };
+const LEGEND_ROW = 17;
+const LEGEND_COLUMNS = 2;
+const CLASSES = ["first", "second", "third", "fourth", "fifth"];
+/** Apart in form too, so that equal lines can be seen, and told apart without colors. */
+const DASHES = ["", "5 5", "1 4", "9 4", "9 3 2 3"];
+const MARKS = ["●", "◦", "▴", "▪", "◆"];
 
-/** One or two series over a common pair of linear axes; the second is dashed, so that equal lines can both be seen. */
+/** Up to five series over a common pair of linear axes. */
 export function lineChart(
   title: string,
   xTitle: string,
@@ -21,13 +26,14 @@ export function lineChart(
   { yFormat = String }: { yFormat?: (value: number) => string } = {},
 ): string {
   const points = series.flatMap((one) => one.points);
+  const top = 11 + LEGEND_ROW * Math.ceil(series.length / LEGEND_COLUMNS);
   const x = scaleLinear()
     .domain(extent(points.map(([value]) => value)))
     .range([MARGIN.left, WIDTH - MARGIN.right]);
   const y = scaleLinear()
     .domain(extent(points.map(([, value]) => value)))
     .nice()
-    .range([HEIGHT - MARGIN.bottom, MARGIN.top]);
+    .range([HEIGHT - MARGIN.bottom, top]);
   const path = line<readonly [number, number]>(
     (point) => x(point[0]),
     (point) => y(point[1]),
@@ -45,7 +51,7 @@ export function lineChart(
   );
   const lines = series.map(({ points: own }, index) => {
     const name = CLASSES[index];
-    const dash = index === 0 ? "" : ' stroke-dasharray="5 5"';
+    const dash = DASHES[index] && ` stroke-dasharray="${DASHES[index]}"`;
     const dots = own.map(
       ([px, py]) => `<circle class="${name}" cx="${x(px)}" cy="${y(py)}" r="${index === 0 ? 3.5 : 2}"/>`,
     );
@@ -53,7 +59,8 @@ export function lineChart(
   });
   const legend = series.map(
     (one, index) =>
-      `<text class="${CLASSES[index]}" x="${MARGIN.left + index * 190}" y="14">${index === 0 ? "●" : "◦"} ${escapeHtml(one.title)}</text>`,
+      `<text class="${CLASSES[index]}" x="${MARGIN.left + (index % LEGEND_COLUMNS) * 190}" ` +
+      `y="${14 + LEGEND_ROW * Math.floor(index / LEGEND_COLUMNS)}">${MARKS[index]} ${escapeHtml(one.title)}</text>`,
   );
   const label = `<text x="${(MARGIN.left + WIDTH) / 2}" y="${HEIGHT - 6}" text-anchor="middle">${escapeHtml(xTitle)}</text>`;
   return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(title)}">${[...yAxis, ...xAxis, ...lines, ...legend, label].join("")}</svg>`;

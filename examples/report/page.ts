@@ -20,9 +20,9 @@ export interface Page {
 
 const STYLE = `
   :root { color-scheme: light dark; --ink: #1c2430; --soft: #5d6b7e; --paper: #fff; --card: #f5f7fa; --line: #d9e0e8;
-    --first: #2563b0; --second: #d9762b; --bad: #c0392b; --good: #1e8e5a; }
+    --first: #2563b0; --second: #d9762b; --third: #17805a; --fourth: #8b52c4; --fifth: #6b7280; --bad: #c0392b; --good: #1e8e5a; }
   @media (prefers-color-scheme: dark) { :root { --ink: #e8edf3; --soft: #9aa8b8; --paper: #12171e; --card: #1b222c;
-    --line: #313c4a; --first: #6ea8ec; --second: #f0a060; --bad: #ff8a7a; --good: #5fd39b; } }
+    --line: #313c4a; --first: #6ea8ec; --second: #f0a060; --third: #52c99a; --fourth: #bd93ee; --fifth: #a3adba; --bad: #ff8a7a; --good: #5fd39b; } }
   body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 60rem;
     margin: 2rem auto; padding: 0 1rem; }
   h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; } h3 { margin: 1.5rem 0 .5rem; }
@@ -33,8 +33,14 @@ const STYLE = `
   figure img, figure svg { max-width: 100%; height: auto; display: block; } img { image-rendering: pixelated; }
   .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); gap: 1rem; } .pair figure { margin: 0; }
   svg text { fill: var(--soft); font: 12px system-ui, sans-serif; } svg .axis { stroke: var(--line); }
-  svg path.first { stroke: var(--first); } svg path.second { stroke: var(--second); } svg circle.first { fill: var(--first); }
-  svg circle.second { fill: var(--second); } svg text.first { fill: var(--first); } svg text.second { fill: var(--second); }`;
+  ${["first", "second", "third", "fourth", "fifth"]
+    .map(
+      (name) =>
+        `svg path.${name} { stroke: var(--${name}); } svg circle.${name}, svg text.${name} { fill: var(--${name}); }`,
+    )
+    .join("\n  ")}
+  svg text.head { font-size: 15px; font-weight: 600; } svg text.large { font-size: 18px; fill: var(--ink); }
+  .wide { overflow-x: auto; }`;
 
 /** Writes the whole page. */
 export async function writePage(file: string, { adapter, seed, seconds, sections }: Page): Promise<void> {
@@ -61,7 +67,8 @@ export function escapeHtml(text: string): string {
 export function htmlTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = (tag: string, row: readonly string[]): string =>
     `<tr>${row.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join("")}</tr>`;
-  return `<table><thead>${cells("th", head)}</thead><tbody>${rows.map((row) => cells("td", row)).join("")}</tbody></table>`;
+  const body = rows.map((row) => cells("td", row)).join("");
+  return `<div class="wide"><table><thead>${cells("th", head)}</thead><tbody>${body}</tbody></table></div>`;
 }
 
 /** A figure around an image or drawing. */

@@ -10,7 +10,9 @@ import {
   trainClassifier,
   verifyLocalSignal,
 } from "handgrad/neurons";
+import { brokenRows, type DepartureRow } from "../neurons/departures.js";
 import { startProgress } from "./progress.js";
+import { runSmallNet, type SmallNet } from "./small_net.js";
 
 const TRAIN = 8000;
 const TEST = 2000;
@@ -39,6 +41,8 @@ export interface NeuronsResult {
   /** Worst of the start and the end of training. */
   readonly layers: readonly LayerRow[];
   readonly test: Dataset;
+  readonly departures: readonly DepartureRow[];
+  readonly small: SmallNet;
   /** What report.json holds under "neurons". */
   readonly json: unknown;
 }
@@ -71,6 +75,9 @@ export async function runNeurons(
     model.dispose();
   }
   const layers = worst(checks);
+  const progress = startProgress("each condition broken");
+  const departures = await brokenRows(gpu).finally(progress.stop);
+  const small = await runSmallNet(gpu, train, test, seed);
   const json = {
     network: `${train.imageSize}-${HIDDEN}-${HIDDEN}-${train.classNames.length}`,
     trainImages: train.count,
@@ -84,8 +91,29 @@ export async function runNeurons(
       losses,
     })),
     layers: layers.map(({ layer, relativeError, cosine }) => ({ layer, relativeError, cosine })),
+    departures,
+    smallNetwork: smallJson(small),
   };
-  return { rules, layers, test, json };
+  return { rules, layers, test, departures, small, json };
+}
+
+function smallJson({ runs, trainCount, hidden }: SmallNet) {
+  return {
+    hidden,
+    trainImages: trainCount,
+    rules: runs.map(({ rule, result: { testAccuracy, observations, ledger } }) => ({
+      rule,
+      testAccuracy,
+      layers: observations.map(({ epoch, layers }) => ({
+        epoch,
+        cosines: layers.map(({ cosine }) => cosine),
+        gini: layers[1].gini,
+        silent: layers[1].silent,
+        attention: Array.from(layers[1].attention),
+      })),
+      paid: Array.from(ledger[1].paid),
+    })),
+  };
 }
 
 function digitNetwork(gpu: Gpu, { imageSize, classNames }: Dataset, seed: number): Sequential {
