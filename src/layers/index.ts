@@ -20,6 +20,7 @@ export type {
   Saved,
   Tensors,
 } from "./layer.js";
+export { MaskedConv2d, MaskedDense } from "./masked.js";
 export { loadModel, type LoadedModel, saveModel } from "./model_file.js";
 export {
   avgPool2d,

@@ -1,32 +1,253 @@
 /** What a sample says of every layer: the Hessians of the layers' inputs over its augmented copies. */
-import { ValueError } from "../gpu/errors.js";
-import type { Sequential } from "../layers/sequential.js";
-import type { Tensor } from "../tensor.js";
+import { ShapeError, ValueError } from "../gpu/errors.js";
+import { sizeOf } from "../gpu/kernel.js";
+import { Conv2d } from "../layers/conv2d.js";
+import type { Dense } from "../layers/dense.js";
+import type { Layer, Saved } from "../layers/layer.js";
+import { Residual, Sequential } from "../layers/sequential.js";
+import { convGeometry } from "../ops/conv_geometry.js";
+import { broadcastTo } from "../ops/elementwise.js";
+import { slice } from "../ops/movement.js";
+import type { Shape, Tensor } from "../tensor.js";
+import { augment } from "./augment.js";
+import { gaussianNoise } from "./augmentations.js";
+import { addGram, MOST_BYTES } from "./gram.js";
+import { type GramShape, gramShape } from "./gram_items.js";
+import { LayerProblem } from "./layer_problem.js";
+import { foldBatchNorm } from "./network.js";
 import type { CalibrationOptions } from "./options.js";
+import { layersNamed, type PrunableLayer } from "./sites.js";
+
+/** Samples that are solved together. */
+export interface SampleBatch {
+  readonly first: number;
+  readonly count: number;
+  readonly problems: ReadonlyMap<string, LayerProblem>;
+}
 
 /** Made by `calibrate`, used by `solve` as often as wanted: factors and solved layers are kept until `dispose`. */
 export class Calibration {
-  /** The number of samples. */
-  readonly count: number = 0;
-  /** The names of the prepared layers. */
-  readonly layers: readonly string[] = [];
+  /** Names of the prepared layers. */
+  readonly layers: readonly string[];
+  private disposed = false;
 
-  /** Releases the tensors; the network and the sample are left alone. Idempotent. */
-  dispose(): void {}
+  /** Use `calibrate`. */
+  constructor(
+    /** The network that is pruned: the caller's, or a copy of it with batch norm folded. */
+    readonly model: Sequential,
+    private readonly ownsModel: boolean,
+    /** [b, …] */
+    readonly samples: Tensor,
+    readonly batches: readonly SampleBatch[],
+    readonly seconds: { readonly augment: number; readonly hessian: number },
+  ) {
+    this.layers = [...(batches[0]?.problems.keys() ?? [])];
+  }
+
+  /** The number of samples. */
+  get count(): number {
+    return this.samples.shape[0];
+  }
+
+  /** Releases the tensors; the network and the samples are left alone. Idempotent. */
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    for (const { problems } of this.batches) for (const problem of problems.values()) problem.dispose();
+    if (this.ownsModel) this.model.dispose();
+    this.samples.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
 }
 
+const DEFAULTS = { samples: 256, augment: [gaussianNoise(0.1)], seed: 0, damping: 0.01 };
+
 /**
- * One pass of the dense network over augmented copies of each sample, and the Hessian of every layer.
+ * One pass of the dense network over augmented copies of each sample, and the Hessian H = 2/N Σ x xᵀ of every layer's
+ * inputs, a convolution's windows taken as inputs of their own. No binding passes 64 MiB.
  * @param samples [b, channels, height, width] or [b, inputs]
+ * @throws ValueError for a layer that is not there or an option out of range; ShapeError for samples that do not fit
  * @example
  * const calibration = await calibrate(model, sample, { samples: 64, augment: [gaussianNoise(0.1)] });
  * const [light] = await solve(calibration, { ratios: 0.5 });
  * const [heavy] = await solve(calibration, { ratios: 0.95 });
+ * calibration.dispose();
  */
 export async function calibrate(
   model: Sequential,
   samples: Tensor,
   options: CalibrationOptions = {},
 ): Promise<Calibration> {
-  throw new ValueError(`calibrate: not there yet ${[model, samples, options].length}`);
+  const { damping } = { ...DEFAULTS, ...options };
+  checkOptions(model, samples, options);
+  const fold = options.batchNorm === "fold";
+  const network = fold ? foldBatchNorm(model) : model;
+  const batches: SampleBatch[] = [];
+  const seconds = { augment: 0, hessian: 0 };
+  try {
+    const sites = layersNamed(network, options.layers);
+    const plan = planOf(network, sites, samples.shape, options);
+    for (let first = 0; first < samples.shape[0]; first += plan.batch) {
+      const count = Math.min(plan.batch, samples.shape[0] - first);
+      const problems = new Map<string, LayerProblem>();
+      batches.push({ first, count, problems });
+      for (const { name, layer } of sites) problems.set(name, new LayerProblem(name, layer, count, damping));
+      const from = rowsOf(options.calibration ?? samples, first, count);
+      await addCopies(network, from, problems, plan.images, options, seconds);
+      from.dispose();
+    }
+    return new Calibration(network, fold, samples.reshape(samples.shape), batches, seconds);
+  } catch (error) {
+    for (const { problems } of batches) for (const problem of problems.values()) problem.dispose();
+    if (fold) network.dispose();
+    throw error;
+  }
+}
+
+/** Adds the copies of some samples to their Hessians, as many of them at a time as the plan says. */
+async function addCopies(
+  model: Sequential,
+  samples: Tensor,
+  problems: ReadonlyMap<string, LayerProblem>,
+  images: number,
+  options: CalibrationOptions,
+  seconds: { augment: number; hessian: number },
+): Promise<void> {
+  const { gpu } = samples;
+  const { samples: copies, augment: augmentations, seed } = { ...DEFAULTS, ...options };
+  const count = samples.shape[0];
+  for (let first = 0; first < copies; first += images) {
+    const some = Math.min(images, copies - first);
+    let start = performance.now();
+    // A chunk of a sample's copies draws from streams of its own.
+    const x = augment(samples, some, augmentations, { seed, stream: (first / images) * STREAMS_A_CHUNK });
+    await gpu.finish();
+    seconds.augment += (performance.now() - start) / 1000;
+    start = performance.now();
+    const inputs = gpu.scope(() => inputsOf(model, x, problems));
+    x.dispose();
+    for (const [name, input] of inputs) {
+      const problem = problems.get(name) as LayerProblem;
+      const flat = input.rank === 4 ? input : input.reshape([...input.shape, 1, 1]);
+      const shape = gramShapeOf(problem.layer, [
+        count === 0 ? 0 : input.shape[0] / count,
+        ...flat.shape.slice(1),
+      ]);
+      addGram(flat, problem.h, shape, { samples: count, scale: 2 / copies, accumulate: first > 0 });
+      if (flat !== input) flat.dispose();
+      input.dispose();
+    }
+    await gpu.finish();
+    seconds.hessian += (performance.now() - start) / 1000;
+  }
+}
+
+const STREAMS_A_CHUNK = 64;
+
+/** The layers' inputs in one pass of the network in evaluation mode. */
+function inputsOf(model: Sequential, x: Tensor, wanted: ReadonlyMap<string, unknown>): Map<string, Tensor> {
+  const found = new Map<string, Tensor>();
+  const { saved } = model.forward(x);
+  const visit = (layer: Layer, kept: Saved, name: string): void => {
+    if (wanted.has(name)) found.set(name, kept.tensors.x.reshape(kept.tensors.x.shape));
+    const parts: readonly (readonly [string, Layer])[] =
+      layer instanceof Sequential
+        ? layer.layers.map((inner, index) => [String(index), inner] as const)
+        : layer instanceof Residual
+          ? [
+              ["body", layer.body] as const,
+              ...(layer.shortcut ? [["shortcut", layer.shortcut] as const] : []),
+            ]
+          : [];
+    parts.forEach(([part, inner], index) => {
+      visit(inner, kept.inner?.[index] as Saved, name === "" ? part : `${name}.${part}`);
+    });
+  };
+  visit(model, saved, "");
+  return found;
+}
+
+/** @param input [images of a sample, channels, height, width] */
+function gramShapeOf(layer: Conv2d | Dense, input: Shape): GramShape {
+  const { weight } = layer.parameters;
+  const isConv = layer instanceof Conv2d;
+  const shape = isConv ? weight.shape : [1, weight.shape[0], 1, 1];
+  const shapes = { op: "calibrate", wide: ["input", input], weight: ["weight", shape] } as const;
+  return gramShape(convGeometry(shapes, isConv ? layer.config : {}));
+}
+
+/** How many samples go together, and how many copies of each at a time. */
+function planOf(
+  model: Sequential,
+  sites: readonly PrunableLayer[],
+  shape: Shape,
+  options: CalibrationOptions,
+): { batch: number; images: number } {
+  const { samples: copies } = { ...DEFAULTS, ...options };
+  const affordable = Math.max(1, Math.floor(MOST_BYTES / (4 * largestImage(model, [1, ...shape.slice(1)]))));
+  const images = Math.min(copies, affordable);
+  const matrices = sites.map(({ layer }) => {
+    const { weight } = layer.parameters;
+    const groups = layer instanceof Conv2d ? (layer.config.groups ?? 1) : 1;
+    const size = layer instanceof Conv2d ? weight.size / weight.shape[0] : weight.shape[0];
+    return Math.max(groups * size * size, weight.size);
+  });
+  const together = Math.floor(MOST_BYTES / (4 * Math.max(1, ...matrices)));
+  const batch = Math.max(1, Math.min(shape[0], Math.floor(affordable / images), together));
+  return { batch, images };
+}
+
+/** The most elements of one image that a layer reads or writes, with room for a border and whole vec4 of channels. */
+function largestImage(layer: Layer, input: Shape): number {
+  if (layer instanceof Residual) {
+    const paths = [layer.body, ...(layer.shortcut ? [layer.shortcut] : [])];
+    return Math.max(...paths.map((path) => largestImage(path, input)));
+  }
+  const layers = layer instanceof Sequential ? layer.layers : [layer];
+  let [most, shape] = [padded(input), input];
+  for (const inner of layers) {
+    if (inner instanceof Sequential || inner instanceof Residual)
+      most = Math.max(most, largestImage(inner, shape));
+    shape = inner.outputShape(shape);
+    most = Math.max(most, padded(shape));
+  }
+  return most;
+}
+
+function padded(shape: Shape): number {
+  if (shape.length !== 4) return sizeOf(shape);
+  const [count, channels, height, width] = shape;
+  return count * 4 * Math.ceil(channels / 4) * (height + 8) * (width + 8);
+}
+
+/** Samples `first` to `first + count`; a single one stands for all. */
+function rowsOf(samples: Tensor, first: number, count: number): Tensor {
+  const rest = samples.shape.slice(1);
+  if (samples.shape[0] === 1) return broadcastTo(samples, [count, ...rest]);
+  const zeros = rest.map(() => 0);
+  return slice(samples, [first, ...zeros], [first + count, ...rest]);
+}
+
+function checkOptions(model: Sequential, samples: Tensor, options: CalibrationOptions): void {
+  const { samples: copies, damping } = { ...DEFAULTS, ...options };
+  const { calibration } = options;
+  if (!(Number.isInteger(copies) && copies >= 1))
+    throw new ValueError(`calibrate: samples is ${copies}, and a whole number of at least 1 is taken`);
+  if (!(damping >= 0 && damping <= 1e3))
+    throw new ValueError(
+      `calibrate: damping is ${damping}, and a share of the mean diagonal, from 0 on, is taken`,
+    );
+  if (!(samples.shape[0] >= 1))
+    throw new ShapeError(`calibrate: samples has shape [${samples.shape}], and at least one sample is taken`);
+  model.outputShape(samples.shape);
+  if (!calibration) return;
+  const fits = calibration.shape[0] === 1 || calibration.shape[0] === samples.shape[0];
+  if (fits && `${calibration.shape.slice(1)}` === `${samples.shape.slice(1)}`) return;
+  throw new ShapeError(
+    `calibrate: calibration has shape [${calibration.shape}], and one sample, or one for each, of the shape of ` +
+      `samples [${samples.shape}] is taken`,
+  );
 }

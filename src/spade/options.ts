@@ -19,7 +19,7 @@ export interface CalibrationOptions {
   readonly samples?: number;
   /** In order of application; default Gaussian noise of 0.1. An empty list calibrates on the sample itself. */
   readonly augment?: readonly Augmentation[];
-  /** Of the augmentations; default 0. Sample b of a batch draws from stream b. */
+  /** Of the augmentations; default 0. All samples of a batch get the same draws. */
   readonly seed?: number;
   /** Names of the layers to be prepared (see `prunableLayers`); default all but the first convolution and depthwise. */
   readonly layers?: readonly string[];

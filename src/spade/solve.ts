@@ -1,25 +1,166 @@
 /** From Hessians to sparse networks. */
-import { ValueError } from "../gpu/errors.js";
-import type { Calibration } from "./calibrate.js";
+import { ShapeError, ValueError } from "../gpu/errors.js";
+import { Conv2d } from "../layers/conv2d.js";
+import type { Dense } from "../layers/dense.js";
+import { MaskedConv2d, MaskedDense } from "../layers/masked.js";
+import type { Sequential } from "../layers/sequential.js";
+import { sub } from "../ops/elementwise.js";
+import { concat, slice } from "../ops/movement.js";
+import type { Tensor } from "../tensor.js";
+import type { Calibration, SampleBatch } from "./calibrate.js";
+import type { LayerProblem, Solved } from "./layer_problem.js";
+import { rebuild } from "./network.js";
 import type { SolveOptions } from "./options.js";
-import type { Trace } from "./trace.js";
+import { checkSolveOptions, needsFactors, ratioOf, solveLayer } from "./solve_layer.js";
+import { type SampleFacts, SparseTrace, type Trace } from "./trace.js";
 
 /**
  * The traces of a calibration's samples, in their order; may be called many times with other solvers and ratios.
- * @throws ValueError for a ratio outside 0 to 1 or a layer that was not calibrated
+ * @throws ValueError for a ratio outside 0 to 1, an option out of range, or a layer that was not calibrated
+ * @example
+ * const traces = await solve(calibration, { solver: "magnitude", ratios: { "4": 0.5, "8": 0.9 } });
  */
 export async function solve(calibration: Calibration, options: SolveOptions): Promise<Trace[]> {
-  throw new ValueError(`solve: not there yet ${[calibration, options].length}`);
+  checkSolveOptions(options, calibration.layers, calibration.count);
+  const traces: Trace[] = [];
+  try {
+    for (const batch of calibration.batches) traces.push(...(await solveBatch(calibration, batch, options)));
+  } catch (error) {
+    for (const trace of traces) trace.dispose();
+    throw error;
+  }
+  return traces;
+}
+
+async function solveBatch(
+  calibration: Calibration,
+  batch: SampleBatch,
+  options: SolveOptions,
+): Promise<Trace[]> {
+  const wanted = [...batch.problems.values()].filter(({ name }) => ratioOf(options, name) > 0);
+  const start = performance.now();
+  if (needsFactors(options)) await Promise.all(wanted.map((problem) => problem.factors()));
+  const factored = performance.now();
+  const solved = new Map<string, Solved>();
+  for (const problem of wanted) {
+    // Random draws of a layer come from a stream of its own.
+    const stream = calibration.layers.indexOf(problem.name);
+    solved.set(problem.name, await solveLayer(problem, ratioOf(options, problem.name), options, stream));
+  }
+  const networks: Sequential[] = [];
+  try {
+    for (let index = 0; index < batch.count; index++)
+      networks.push(networkOf(calibration.model, batch.problems, solved, index));
+    const facts = await measure(calibration, batch, solved, networks);
+    const { augment, hessian } = calibration.seconds;
+    const [factor, solve] = [(factored - start) / 1000, (performance.now() - factored) / 1000];
+    const seconds = { augment, hessian, factor, solve, total: augment + hessian + factor + solve };
+    return networks.map((network, index) => {
+      const { target } = options;
+      const wish = typeof target === "number" ? target : target?.[batch.first + index];
+      return new SparseTrace(network, facts[index], wish, seconds);
+    });
+  } catch (error) {
+    for (const network of networks) network.dispose();
+    throw error;
+  }
+}
+
+/** The network with a sample's weights in its masked layers. */
+function networkOf(
+  model: Sequential,
+  problems: ReadonlyMap<string, LayerProblem>,
+  solved: ReadonlyMap<string, Solved>,
+  sample: number,
+): Sequential {
+  return rebuild(model, (name, layer) => {
+    const problem = problems.get(name);
+    const solution = solved.get(name);
+    if (!problem || !solution) return undefined;
+    const weight = problem.weightOf(solution.weights, sample);
+    const mask = problem.weightOf(solution.mask, sample);
+    return layer instanceof Conv2d
+      ? MaskedConv2d.of(layer, weight, mask)
+      : MaskedDense.of(layer as Dense, weight, mask);
+  });
+}
+
+/** What the traces tell of themselves, in one read-back. */
+async function measure(
+  { model, samples }: Calibration,
+  { first, count }: SampleBatch,
+  solved: ReadonlyMap<string, Solved>,
+  networks: readonly Sequential[],
+): Promise<SampleFacts[]> {
+  const { gpu } = samples;
+  const layers = [...solved.values()];
+  const results = gpu.scope(() => {
+    const one = (index: number): Tensor =>
+      slice(
+        samples,
+        samples.shape.map((_, axis) => (axis === 0 ? first + index : 0)),
+        samples.shape.map((size, axis) => (axis === 0 ? first + index + 1 : size)),
+      );
+    const logits = networks.map((network, index) => {
+      const x = one(index);
+      return concat([model.forward(x).y, network.forward(x).y], 1);
+    });
+    const errors = layers.flatMap(({ error, energy, removed }) => [error, energy, removed]);
+    return { logits: concat(logits, 0), errors: errors.length > 0 ? concat(errors, 0) : undefined };
+  });
+  try {
+    const [logits, errors] = await Promise.all([results.logits.data(), results.errors?.data()]);
+    const classes = logits.length / (2 * count);
+    return Array.from({ length: count }, (_, index) => ({
+      dense: logits.subarray(2 * index * classes, (2 * index + 1) * classes) as Float32Array,
+      trace: logits.subarray((2 * index + 1) * classes, (2 * index + 2) * classes) as Float32Array,
+      layers: layers.map(({ problem, damping }, layer) => {
+        const [error, energy, removed] = [0, 1, 2].map(
+          (fact) => (errors as Float32Array)[(3 * layer + fact) * count + index],
+        );
+        const { name, weights } = problem;
+        return { name, weights, removed: Math.round(removed), error, energy, damping: damping[index] };
+      }),
+    }));
+  } finally {
+    results.logits.dispose();
+    results.errors?.dispose();
+  }
 }
 
 /**
  * ‖(W̃ - W) X‖² / ‖W X‖² by layer name of a trace on another calibration, say of held-out augmentations.
  * @param index the sample of the calibration; default 0
+ * @throws ValueError for a sample that is not there; ShapeError for a trace of another network
+ * @example
+ * const heldOut = await calibrate(model, sample, { seed: 99 });
+ * const errors = await reconstructionErrors(heldOut, trace);
  */
 export async function reconstructionErrors(
   calibration: Calibration,
   trace: Trace,
   index = 0,
 ): Promise<Record<string, number>> {
-  throw new ValueError(`reconstructionErrors: not there yet ${[calibration, trace, index].length}`);
+  const batch = calibration.batches.find(({ first, count }) => index >= first && index < first + count);
+  if (!batch)
+    throw new ValueError(
+      `reconstructionErrors: sample ${index} is not among the ${calibration.count} calibrated ones`,
+    );
+  const names = Object.keys(trace.masks).filter((name) => batch.problems.has(name));
+  const result: Record<string, number> = {};
+  for (const name of names) {
+    const problem = batch.problems.get(name) as LayerProblem;
+    const weight = trace.model.parameters[`${name}.weight`];
+    if (weight?.size !== problem.weights)
+      throw new ShapeError(
+        `reconstructionErrors: layer "${name}" of the trace has not the calibrated network's weights`,
+      );
+    const difference = () => problem.quadratic(sub(problem.columnsOf(weight), problem.dense));
+    const error = weight.gpu.scope(difference);
+    const [errors, energies] = await Promise.all([error.data(), problem.denseEnergy().data()]);
+    error.dispose();
+    const at = index - batch.first;
+    result[name] = energies[at] > 0 ? errors[at] / energies[at] : 0;
+  }
+  return result;
 }

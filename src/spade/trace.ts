@@ -1,6 +1,9 @@
 /** The result: a sparse network that stands for the dense one on one sample. */
+import { ValueError } from "../gpu/errors.js";
+import type { MaskedDense } from "../layers/masked.js";
 import type { Sequential } from "../layers/sequential.js";
 import type { Tensor } from "../tensor.js";
+import { prunableLayers } from "./sites.js";
 
 /** Wall time by stage; what several samples or solves share is told in full to each. */
 export interface StageSeconds {
@@ -47,4 +50,63 @@ export interface Trace {
   readonly seconds: StageSeconds;
   /** Releases the network. Idempotent. */
   dispose(): void;
+  [Symbol.dispose](): void;
+}
+
+/** Numbers of one sample, as read back. */
+export interface SampleFacts {
+  /** Logits. */
+  readonly dense: Float32Array;
+  readonly trace: Float32Array;
+  readonly layers: readonly (Omit<LayerTrace, "sparsity" | "reconstructionError"> & {
+    readonly error: number;
+    readonly energy: number;
+  })[];
+}
+
+export class SparseTrace implements Trace {
+  readonly layers: readonly LayerTrace[];
+  readonly masks: Readonly<Record<string, Tensor>>;
+  readonly sparsity: Readonly<Record<string, number>>;
+  readonly reconstructionError: Readonly<Record<string, number>>;
+  readonly prediction: Trace["prediction"];
+  readonly agreement: number;
+  readonly targetLogitChange: number;
+
+  constructor(
+    readonly model: Sequential,
+    { dense, trace, layers }: SampleFacts,
+    target: number | undefined,
+    readonly seconds: StageSeconds,
+  ) {
+    this.layers = layers.map(({ name, removed, weights, error, energy, damping }) => {
+      const reconstructionError = energy > 0 ? Math.max(error, 0) / energy : 0;
+      return { name, removed, weights, sparsity: removed / weights, reconstructionError, damping };
+    });
+    const sites = prunableLayers(model).filter(({ layer }) => "mask" in layer);
+    this.masks = Object.fromEntries(sites.map(({ name, layer }) => [name, (layer as MaskedDense).mask]));
+    this.sparsity = Object.fromEntries(this.layers.map(({ name, sparsity }) => [name, sparsity]));
+    this.reconstructionError = Object.fromEntries(
+      this.layers.map(({ name, reconstructionError }) => [name, reconstructionError]),
+    );
+    this.prediction = { dense: largest(dense), trace: largest(trace) };
+    this.agreement = this.prediction.dense === this.prediction.trace ? 1 : 0;
+    const wanted = target ?? this.prediction.dense;
+    if (!(wanted in dense)) {
+      throw new ValueError(`solve: target is ${wanted}, and a class from 0 to ${dense.length - 1} is taken`);
+    }
+    this.targetLogitChange = trace[wanted] - dense[wanted];
+  }
+
+  dispose(): void {
+    this.model.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+function largest(logits: Float32Array): number {
+  return logits.reduce((best, value, index) => (value > logits[best] ? index : best), 0);
 }

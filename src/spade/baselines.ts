@@ -1,0 +1,48 @@
+/** Solvers that only choose: what stays, stays as it is. */
+import { gatherRows } from "../ops/movement.js";
+import { full, mul } from "../ops/elementwise.js";
+import { randomUniform } from "../ops/random.js";
+import { empty, type Tensor, tensor } from "../tensor.js";
+import type { FastSpadeOptions } from "./fast_spade.js";
+import type { LayerProblem, Solution } from "./layer_problem.js";
+import { selectPattern, selectSmallest } from "./selection.js";
+
+export interface BaselineOptions extends Pick<FastSpadeOptions, "removed" | "pattern"> {
+  readonly solver: "magnitude" | "random" | "selection";
+  readonly seed: number;
+  /** Of the draws of `random`: a layer's own. */
+  readonly stream: number;
+}
+
+/** Removes by |w|, at random, or by w² H_jj. */
+export function chooseOnly(problem: LayerProblem, options: BaselineOptions): Solution {
+  const { dense, samples, groups, size } = problem;
+  const { gpu } = dense;
+  const { solver, removed, pattern, seed, stream } = options;
+  const counts = tensor(gpu, new Uint32Array(samples).fill(removed), [samples, 1]);
+  const places = diagonalPlaces(problem);
+  const solved = gpu.scope(() => {
+    const scores = solver === "random" ? randomUniform(gpu, dense.shape, { seed, stream }) : dense;
+    const lines = [samples, groups, size];
+    const scale =
+      solver === "selection"
+        ? gatherRows(problem.h.reshape([-1, 1]), places).reshape(lines)
+        : full(gpu, lines, 1);
+    const mask = empty(gpu, dense.shape);
+    if (pattern) selectPattern(scores, scale, mask, { first: 0, end: size, ...pattern });
+    else selectSmallest(scores, scale, counts, mask, { first: 0, end: size, block: 0 });
+    return { weights: mul(dense, mask), mask };
+  });
+  counts.dispose();
+  places.dispose();
+  return { ...solved, damping: new Array<number>(samples).fill(0) };
+}
+
+/** Where the diagonals are in all Hessians. */
+function diagonalPlaces({ h, samples, groups, size }: LayerProblem): Tensor {
+  const place = (index: number): number => index * size + (index % size);
+  return tensor(
+    h.gpu,
+    Uint32Array.from({ length: samples * groups * size }, (_, index) => place(index)),
+  );
+}

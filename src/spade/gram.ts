@@ -1,0 +1,154 @@
+/** The Hessians of a layer's inputs, H = 2/N Σ x xᵀ over all positions of all images, on the device. */
+import assembleWgsl from "../../shaders/spade_gram_assemble.wgsl";
+import channelsLastWgsl from "../../shaders/spade_channels_last.wgsl";
+import subgroupWgsl from "../../shaders/spade_gram_subgroup.wgsl";
+import { defineKernel, gridFor, sizeOf } from "../gpu/kernel.js";
+import { adapterTraits } from "../ops/matmul_plan.js";
+import { type Tensor, tensor } from "../tensor.js";
+import { endClass, firstClass, type GramShape, gramItems, gramWork, partSize } from "./gram_items.js";
+
+/** No binding passes it. */
+export const MOST_BYTES = 64 * 2 ** 20;
+/** Positions that are added up one after the other, before the sums are added up. */
+const POSITIONS_A_SLICE = 4096;
+
+const channelsLast = defineKernel<GramShape>({
+  name: "spade_channels_last",
+  wgsl: channelsLastWgsl,
+  bindings: { x: "read", y: "write" },
+  shape: ({ x }, { groups, rows, columns, blocks }) => ({ y: [x[0], groups, rows, columns, 4 * blocks] }),
+  uniforms: ({ x }, { groups, channels, blocks, rows, columns, inside }) => ({
+    images: x[0],
+    groups,
+    channels,
+    blocks,
+    height: x[2],
+    width: x[3],
+    rows,
+    columns,
+    top: inside[0],
+    left: inside[1],
+  }),
+  grid: ({ y }, limits) => gridFor(sizeOf(y) / 4, 64, limits),
+});
+
+interface GramCall {
+  readonly shape: GramShape;
+  readonly samples: number;
+  readonly items: number;
+  readonly slices: number;
+  readonly sliceImages: number;
+  readonly tile: { readonly TILE_M: number; readonly TILE_N: number; readonly LANES: number };
+}
+
+const gramKernel = defineKernel<GramCall>({
+  name: "spade_gram_subgroup",
+  wgsl: subgroupWgsl,
+  bindings: { x: "read", items: "read", parts: "write" },
+  constants: (_shapes, { tile }) => tile,
+  shape: (_inputs, { shape, samples, slices }) => ({
+    parts: [samples * shape.groups, slices, 4 * partSize(shape)],
+  }),
+  uniforms: (_shapes, { shape, samples, items, slices, sliceImages }) => {
+    const plane = shape.rows * shape.columns * shape.blocks;
+    return {
+      items,
+      slices,
+      groups: shape.groups,
+      problems: samples * shape.groups,
+      group_step: plane,
+      sample_step: shape.images * shape.groups * plane,
+      slice_step: sliceImages * shape.groups * plane,
+      images: shape.images,
+      slice_images: sliceImages,
+      part: partSize(shape),
+    };
+  },
+  grid: (_shapes, limits, { shape, samples, items, slices }) =>
+    gridFor(items * slices * samples * shape.groups, 1, limits),
+  work: (_shapes, { shape, samples }) => samples * gramWork(shape),
+});
+
+const assembleKernel = defineKernel<GramCall & { readonly scale: number; readonly accumulate: boolean }>({
+  name: "spade_gram_assemble",
+  wgsl: assembleWgsl,
+  bindings: { parts: "read", h: "readWrite" },
+  constants: (_shapes, { shape }) => ({ SHARED: shape.shared }),
+  shape: () => ({}),
+  uniforms: (_shapes, { shape, samples, slices, scale, accumulate }) => {
+    const { kernel, positions, inside } = shape;
+    return {
+      problems: samples * shape.groups,
+      slices,
+      channels: shape.channels,
+      padded: 4 * shape.blocks,
+      kernel_height: kernel[0],
+      kernel_width: kernel[1],
+      first_y: firstClass(inside[0], kernel[0]),
+      end_y: endClass(inside[2], kernel[0], positions[0]),
+      first_x: firstClass(inside[1], kernel[1]),
+      end_x: endClass(inside[3], kernel[1], positions[1]),
+      part: 4 * partSize(shape),
+      accumulate: accumulate ? 1 : 0,
+      scale,
+    };
+  },
+  grid: ({ h }, limits) => gridFor(sizeOf(h), 64, limits),
+  work: ({ h }, { slices }) => 20 * slices * sizeOf(h),
+});
+
+export interface GramOptions {
+  readonly samples: number;
+  /** What the sum is multiplied by. */
+  readonly scale: number;
+  /** Add to what `h` holds. */
+  readonly accumulate: boolean;
+}
+
+/**
+ * h (+)= scale · Σ x xᵀ, x the windows of the images.
+ * @param x [samples · images, groups · channels, height, width]
+ * @param h [samples · groups, d, d], d = channels · kernel height · kernel width, in PyTorch's order (c, i, j)
+ */
+export function addGram(x: Tensor, h: Tensor, shape: GramShape, options: GramOptions): void {
+  const { gpu } = x;
+  const { samples, scale, accumulate } = options;
+  const tile = tileFor(x, shape);
+  const table = gramItems(shape, { rows: tile.TILE_M / 4, columns: (tile.LANES * tile.TILE_N) / 4 });
+  const items = tensor(gpu, table);
+  const sliceImages = imagesASlice(shape, samples);
+  const slices = Math.ceil(shape.images / sliceImages);
+  const call = { shape, samples, items: table.length / 16, slices, sliceImages, tile };
+  gpu.scope(() => {
+    const images = isChannelsLast(x, shape) ? x : channelsLast.run({ x }, shape).y;
+    const { parts } = gramKernel.run({ x: images, items }, call);
+    assembleKernel.run({ parts, h }, { ...call, scale, accumulate });
+  });
+  items.dispose();
+}
+
+/** Rows of a dense layer need no other order. */
+function isChannelsLast(x: Tensor, { channels, groups, rows, columns, inside, blocks }: GramShape): boolean {
+  return (
+    rows * columns * groups === 1 &&
+    channels === 4 * blocks &&
+    inside[0] === 0 &&
+    x.shape[2] * x.shape[3] === 1
+  );
+}
+
+function tileFor(x: Tensor, { blocks }: GramShape): GramCall["tile"] {
+  const { lanes } = adapterTraits(x.gpu);
+  const wide = lanes === 4 ? 8 : 4;
+  return { TILE_M: blocks >= 8 ? 32 : 16, TILE_N: wide, LANES: lanes };
+}
+
+function imagesASlice(shape: GramShape, samples: number): number {
+  const { images, positions, groups } = shape;
+  const most = Math.max(1, Math.floor(MOST_BYTES / (16 * partSize(shape) * samples * groups)));
+  const wanted = Math.max(1, Math.floor(POSITIONS_A_SLICE / (positions[0] * positions[1])));
+  const slices = Math.min(Math.ceil(images / wanted), most);
+  const fair = Math.ceil(images / slices);
+  // Whole fours, which are taken at a time where positions are few.
+  return fair < images ? Math.min(4 * Math.ceil(fair / 4), images) : images;
+}
