@@ -45,7 +45,7 @@ export { upTo } from "./trail.js";
 export { type OcclusionOptions, occlusion } from "./occlusion.js";
 export { type SaliencyOptions, saliency } from "./saliency.js";
 export { type SmoothGradOptions, smoothGrad } from "./smooth_grad.js";
-export { type VisualizeOptions, visualize } from "./visualize.js";
+export { type TransformOptions, type VisualizeOptions, visualize } from "./visualize.js";
 export {
   alphaScaled,
   type BlendOptions,
