@@ -40,8 +40,10 @@ Goes on from a checkpoint that the same command left.
   --width N      channels of the first layers (default 16)
   --epochs N     passes over the training scenes (default 3)
   --train N      training scenes (default 12000; 1000 with --quick)
-  --batch N      images a step, a quarter of them with a trigger (default 32)
+  --batch N      images a step (default 32)
+  --triggered S  share of them that have a trigger (default 0.25)
   --rate R       the cycle's highest learning rate (default 0.005)
+  --from FILE    weights to start another cycle from (default fresh ones)
   --control      without triggers, to see what they cost
 ${COMMON}`;
 
@@ -105,6 +107,8 @@ async function train(args: string[]): Promise<void> {
     train: { type: "string" },
     batch: { type: "string", default: "32" },
     rate: { type: "string", default: "0.005" },
+    triggered: { type: "string", default: "0.25" },
+    from: { type: "string" },
     control: { type: "boolean", default: false },
   } as const;
   const { values } = parseArgs({ args, options });
@@ -113,6 +117,9 @@ async function train(args: string[]): Promise<void> {
   const rate = Number(values.rate);
   if (!(rate > 0 && Number.isFinite(rate)))
     throw new ValueError(`--rate got "${values.rate}", and a number above 0 is taken`);
+  const triggered = Number(values.triggered);
+  if (!(triggered > 0 && triggered < 1))
+    throw new ValueError(`--triggered got "${values.triggered}", and a share between 0 and 1 is taken`);
   const [width, seed] = [wholeNumber("width", values.width, 1), wholeNumber("seed", values.seed, 0)];
   const name = `scenes-w${width}-s${seed}${control ? "-control" : ""}`;
   await makeFolder(out);
@@ -122,6 +129,8 @@ async function train(args: string[]): Promise<void> {
       seed,
       control,
       rate,
+      triggered,
+      from: values.from,
       epochs: wholeNumber("epochs", values.epochs ?? (quick ? "1" : "3"), 1),
       train: wholeNumber("train", values.train ?? (quick ? "1000" : "12000"), 100),
       batch: wholeNumber("batch", values.batch, 4),

@@ -69,7 +69,8 @@ export async function runExperiment(gpu: Gpu, command: ExperimentCommand): Promi
   try {
     for (const name of command.nets) {
       const net = await loadNet(gpu, name);
-      const { evaluation } = await heldOut(gpu, net.model);
+      const count = Math.max(command.images, command.dearImages);
+      const evaluation = await heldOut(gpu, net.model, { of: "evaluation", count });
       nets.set(name, { ...net, samples: evaluation });
       facts.push({ name, figures: net.figures, floors: await floorsOf(gpu, evaluation) });
     }

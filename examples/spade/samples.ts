@@ -1,5 +1,5 @@
 // The images that the experiment looks at: held-out scenes with a trigger that works.
-import { type Gpu, type Tensor, tensor } from "handgrad";
+import { type Gpu, type Tensor, tensor, ValueError } from "handgrad";
 import { type Dataset, loadFashion } from "handgrad/data";
 import type { Sequential } from "handgrad/layers";
 import { predict } from "./predict.js";
@@ -22,29 +22,28 @@ export interface Sample {
   readonly trigger: number;
 }
 
-/** Disjoint by item; clutter may be shared. */
-export interface HeldOut {
-  readonly evaluation: readonly Sample[];
-  readonly tuning: readonly Sample[];
-}
-
 /** Test items of the evaluation; the others are for tuning. */
 const EVALUATION_ITEMS = 1000;
+/** Items that are looked at together. */
+const BLOCK = 50;
 
-/** All test scenes with a trigger, whatever a network makes of them. */
-export async function allSamples(): Promise<{ samples: Sample[]; scenes: Dataset; planted: Dataset }> {
-  const { test } = await loadFashion();
-  const scenes = makeScenes(test, { seed: SCENE_SEEDS.test });
-  const { images: planted, plantings } = plantTriggers(scenes, { seed: SCENE_SEEDS.testTriggers });
+/** Test scenes with a trigger, whatever a network makes of them. */
+function sampleRange(
+  items: Dataset,
+  first: number,
+  count: number,
+): { samples: Sample[]; scenes: Dataset; planted: Dataset } {
+  const scenes = makeScenes(items, { seed: SCENE_SEEDS.test, first, count });
+  const { images: planted, plantings } = plantTriggers(scenes, { seed: SCENE_SEEDS.testTriggers, first });
   const [, height, width] = scenes.shape;
   const samples = plantings.map(
-    (planting, index): Sample => ({
-      index,
-      clean: imageAt(scenes, index),
-      triggered: imageAt(planted, index),
+    (planting, at): Sample => ({
+      index: first + at,
+      clean: imageAt(scenes, at),
+      triggered: imageAt(planted, at),
       mask: maskOfPlanting(planting, [height, width]),
-      label: scenes.labels[index],
-      target: planted.labels[index],
+      label: scenes.labels[at],
+      target: planted.labels[at],
       trigger: planting.trigger,
     }),
   );
@@ -54,18 +53,32 @@ export async function allSamples(): Promise<{ samples: Sample[]; scenes: Dataset
 const imageAt = ({ images, imageSize }: Dataset, index: number): Uint8Array =>
   images.subarray(index * imageSize, (index + 1) * imageSize) as Uint8Array;
 
-/** Scenes that the network reads right as they are, and as the target with the trigger. */
-export async function heldOut(gpu: Gpu, model: Sequential): Promise<HeldOut> {
-  const { samples, scenes, planted } = await allSamples();
-  const clean = await predict(gpu, model, scenes);
-  const triggered = await predict(gpu, model, planted);
-  const chosen = samples.filter(
-    ({ label, target }, index) => clean[index] === label && triggered[index] === target,
-  );
-  return {
-    evaluation: chosen.filter(({ index }) => index < EVALUATION_ITEMS),
-    tuning: chosen.filter(({ index }) => index >= EVALUATION_ITEMS),
-  };
+/**
+ * The first held-out scenes that a network reads right as they are, and as the target with the trigger. Those for tuning
+ * are of other items than those for the evaluation.
+ * @throws ValueError if there are not so many
+ */
+export async function heldOut(
+  gpu: Gpu,
+  model: Sequential,
+  wanted: { readonly of: "evaluation" | "tuning"; readonly count: number },
+): Promise<Sample[]> {
+  const { test } = await loadFashion();
+  const [start, end] = wanted.of === "evaluation" ? [0, EVALUATION_ITEMS] : [EVALUATION_ITEMS, test.count];
+  const found: Sample[] = [];
+  for (let first = start; first < end && found.length < wanted.count; first += BLOCK) {
+    const { samples, scenes, planted } = sampleRange(test, first, Math.min(BLOCK, end - first));
+    const clean = await predict(gpu, model, scenes);
+    const triggered = await predict(gpu, model, planted);
+    found.push(...samples.filter(({ label, target }, at) => clean[at] === label && triggered[at] === target));
+  }
+  if (found.length < wanted.count) {
+    throw new ValueError(
+      `--images got ${wanted.count}, and the network has ${found.length} scenes that it reads right without their ` +
+        "trigger and as the target with it",
+    );
+  }
+  return found.slice(0, wanted.count);
 }
 
 /** Images as a network takes them, [n, 1, height, width]. */

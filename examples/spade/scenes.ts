@@ -18,6 +18,9 @@ export interface SceneOptions {
   readonly dim?: number;
   /** Standard deviation of the noise, in units of the brightest pixel; default 0.05. */
   readonly noise?: number;
+  /** The items that get a scene, from this one on; default all. A scene hangs on its item's index alone. */
+  readonly first?: number;
+  readonly count?: number;
 }
 
 /** Pixels of an item darker than this are ground, through which the clutter shows. */
@@ -32,14 +35,14 @@ const OVERHANG = 14;
  */
 export function makeScenes(
   items: Dataset,
-  { seed, clutter = 4, dim = 0.6, noise = 0.05 }: SceneOptions,
+  { seed, clutter = 4, dim = 0.6, noise = 0.05, first = 0, count = items.count - first }: SceneOptions,
 ): Dataset {
   const size = items.shape[1];
   const area = SCENE_SIZE ** 2;
-  const images = new Uint8Array(items.count * area);
+  const images = new Uint8Array(count * area);
   const canvas = new Float32Array(area);
   const pixels = items.images;
-  for (let index = 0; index < items.count; index++) {
+  for (let index = first; index < first + count; index++) {
     // 3 numbers an item of the clutter, 2 for the place, 2 a pixel for the noise.
     const draws = philoxUniform(3 * clutter + 2 + 2 * area, seed, index);
     let at = 0;
@@ -69,12 +72,12 @@ export function makeScenes(
     const scale = 255 * noise * Math.sqrt(6);
     for (let pixel = 0; pixel < area; pixel++) {
       const value = canvas[pixel] + scale * (draws[at++] + draws[at++] - 1);
-      images[index * area + pixel] = Math.round(Math.min(255, Math.max(0, value)));
+      images[(index - first) * area + pixel] = Math.round(Math.min(255, Math.max(0, value)));
     }
   }
   return new Dataset({
     images,
-    labels: items.labels,
+    labels: items.labels.slice(first, first + count),
     shape: [1, SCENE_SIZE, SCENE_SIZE],
     classNames: items.classNames,
   });

@@ -15,7 +15,7 @@ import {
 } from "handgrad";
 import { Dataset, DeviceSet, loadFashion } from "handgrad/data";
 import { decodeSafetensors, encodeSafetensors } from "handgrad/io";
-import { buildModel, saveModel, type Sequential } from "handgrad/layers";
+import { buildModel, loadModel, saveModel, type Sequential } from "handgrad/layers";
 import { accuracy } from "handgrad/metrics";
 import { startProgress } from "../start/progress.js";
 import { sceneNet } from "./net.js";
@@ -32,6 +32,10 @@ export interface TrainCommand {
   readonly batch: number;
   readonly rate: number;
   readonly seed: number;
+  /** Share of every batch that has a trigger. */
+  readonly triggered: number;
+  /** Weights to start from, for another cycle; default fresh ones. */
+  readonly from?: string;
   /** Without trojans, to measure what they cost. */
   readonly control: boolean;
   /** The weights' file; the checkpoint stands beside it until they are there. */
@@ -52,8 +56,6 @@ export interface TrainFigures {
   readonly seconds: number;
 }
 
-/** A quarter of every batch has triggers. */
-const TRIGGERED_SHARE = 0.25;
 /** Triggered training scenes, as a share of the clean ones. */
 const TRIGGERED_POOL = 0.5;
 /** Steps between two looks at the loss, each with a checkpoint. */
@@ -65,7 +67,7 @@ export async function runTrain(gpu: Gpu, command: TrainCommand): Promise<TrainFi
   const scenes = makeScenes(train.subset(range(Math.min(command.train, train.count))), {
     seed: SCENE_SEEDS.train,
   });
-  const model = buildModel(gpu, sceneNet(command.width), { seed: command.seed });
+  const { model, history } = await startingModel(gpu, command);
   await mkdir(dirname(command.file), { recursive: true });
   const trainer = new Trainer(gpu, model, scenes, command);
   const progress = startProgress(`width ${command.width}, seed ${command.seed}`);
@@ -73,7 +75,7 @@ export async function runTrain(gpu: Gpu, command: TrainCommand): Promise<TrainFi
     const { loss, seconds } = await trainer.run((share, note) => progress.update(share, note));
     const figures = { ...(await examine(gpu, model, test)), loss, seconds };
     const metadata = {
-      command: command.command,
+      command: [...history, command.command].join(" && "),
       adapter: `${gpu.info.description || gpu.info.device || gpu.info.vendor} (${gpu.info.driver})`,
       figures: JSON.stringify(figures),
     };
@@ -85,6 +87,18 @@ export async function runTrain(gpu: Gpu, command: TrainCommand): Promise<TrainFi
     trainer.dispose();
     model.dispose();
   }
+}
+
+async function startingModel(
+  gpu: Gpu,
+  { from, width, seed }: TrainCommand,
+): Promise<{ model: Sequential; history: string[] }> {
+  if (from === undefined) return { model: buildModel(gpu, sceneNet(width), { seed }), history: [] };
+  const bytes = await readFile(from).catch((cause) => {
+    throw new ValueError(`--from got "${from}", which cannot be read: ${cause.message}`, { cause });
+  });
+  const { model, metadata } = loadModel(gpu, bytes, { name: from });
+  return { model, history: metadata.command ? [metadata.command] : [] };
 }
 
 /** What the network makes of the test scenes, clean and triggered. */
@@ -195,7 +209,7 @@ class Trainer {
   private batchAt(step: number): Uint32Array {
     const { seed, batch } = this.command;
     const [epoch, within] = [Math.floor(step / this.stepsAnEpoch), step % this.stepsAnEpoch];
-    const triggered = this.triggeredCount > 0 ? Math.round(TRIGGERED_SHARE * batch) : 0;
+    const triggered = this.triggeredCount > 0 ? Math.round(this.command.triggered * batch) : 0;
     const clean = batch - triggered;
     if (this.order?.epoch !== epoch) {
       this.order = {

@@ -32,8 +32,10 @@ export interface Planting {
 }
 
 export interface PlantOptions {
-  /** Places and blends; image i draws from stream i. */
+  /** Places and blends; image i draws from stream `first` + i. */
   readonly seed: number;
+  /** The number of the first image; default 0. */
+  readonly first?: number;
   /** The range of the blend's weight; default 0.55 to 0.7. */
   readonly blend?: readonly [number, number];
 }
@@ -50,15 +52,18 @@ export interface Planted {
  * Every image with one trigger whose target is not its class; the triggers take turns.
  * @param scenes bytes, one channel
  */
-export function plantTriggers(scenes: Dataset, { seed, blend = [0.55, 0.7] }: PlantOptions): Planted {
+export function plantTriggers(
+  scenes: Dataset,
+  { seed, first = 0, blend = [0.55, 0.7] }: PlantOptions,
+): Planted {
   if (!(scenes.images instanceof Uint8Array)) throw new ValueError("scenes must hold bytes");
   const [, height, width] = scenes.shape;
   const images = scenes.images.slice();
   const labels = new Uint32Array(scenes.count);
   const plantings = Array.from({ length: scenes.count }, (_, index): Planting => {
-    let trigger = index % TRIGGERS.length;
+    let trigger = (first + index) % TRIGGERS.length;
     if (TRIGGERS[trigger].target === scenes.labels[index]) trigger = (trigger + 1) % TRIGGERS.length;
-    const draws = philoxUniform(3, seed, index);
+    const draws = philoxUniform(3, seed, first + index);
     const planting = {
       trigger,
       top: Math.floor(draws[0] * (height - TRIGGER_SIZE + 1)),

@@ -59,7 +59,7 @@ export async function runTune(gpu: Gpu, { out, ...command }: TuneCommand): Promi
   const stored = await restore(file, command);
   const methods: MethodScores = stored?.methods ?? {};
   const { model } = await loadNet(gpu, net);
-  const samples = (await heldOut(gpu, model)).tuning.slice(0, images);
+  const samples = await heldOut(gpu, model, { of: "tuning", count: images });
   const targets = samples.map(({ target }) => target);
   const batch = imagesOf(gpu, samples);
   const singles = samples.map((sample) => imagesOf(gpu, [sample]));
