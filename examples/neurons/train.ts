@@ -3,12 +3,14 @@ import type { Gpu } from "handgrad";
 import { type Dataset, loadFashion, loadMnist } from "handgrad/data";
 import { activation, buildModel, conv2d, dense, flatten, type LayerRecord, maxPool2d } from "handgrad/layers";
 import {
+  type LayerObservation,
   type LedgerPage,
   type Observation,
   ruleNamed,
   trainClassifier,
   type TrainResult,
 } from "handgrad/neurons";
+import { lineChart, type Series } from "../report/line_chart.js";
 import { escapeHtml, figure, htmlTable, type Section } from "../report/page.js";
 import { startProgress } from "../start/progress.js";
 import { printTable } from "../start/table.js";
@@ -80,12 +82,74 @@ export async function runTrain(
     test: test.count,
     runs: runs.map(({ rule, title, result }) => ({ rule, title, ...plain(result) })),
   };
+  const charts = chartsOf(runs);
   const maps = runs.map(({ title, result }) => `<h3>${escapeHtml(title)}</h3>${mapOf(result, test)}`);
   const html = `<p>Attention of a neuron is half the sum of squares of its outgoing weights. Cosines are between what the
 weights of a layer are paid and the gradient, Gini is the inequality of attention among neurons (0: all alike), silent
 neurons answer no image; all after training, a number a layer from the input up.</p>
-${htmlTable(head, rows)}${maps.join("\n")}`;
+${htmlTable(head, rows)}<h3>Over training</h3><div class="pair">${charts.join("\n")}</div>${maps.join("\n")}`;
   return { json, section: { title: "Who pays whom", html } };
+}
+
+interface RuleRun {
+  readonly title: string;
+  readonly result: TrainResult;
+}
+
+/** A chart has this many colors. */
+const MOST_LINES = 5;
+
+/** Of each layer: cosine to backpropagation, inequality, silent neurons over training; attention by rank at the end. */
+function chartsOf(all: readonly RuleRun[]): string[] {
+  const runs = all.slice(0, MOST_LINES);
+  const first = runs[0].result.observations[0].layers;
+  const over = (index: number, value: (row: LayerObservation) => number): Series[] =>
+    runs.map(({ title, result }) => ({
+      title,
+      points: result.observations
+        .map(({ epoch, layers }) => [epoch, value(layers[index])] as const)
+        // A cosine with nothing is none.
+        .filter(([, y]) => Number.isFinite(y)),
+    }));
+  return first.flatMap(({ layer, agents, attention }, index) => {
+    const charts: string[] = [];
+    if (index + 1 < first.length) {
+      const chart = lineChart(
+        `cosine, layer ${layer}`,
+        "epoch",
+        over(index, ({ cosine }) => cosine),
+      );
+      charts.push(
+        figure(chart, `Layer ${layer}: cosine between what its weights are paid and backpropagation.`),
+      );
+    }
+    if (agents !== "neurons") return charts;
+    const many = attention.length;
+    const ginis = lineChart(
+      `Gini, layer ${layer}`,
+      "epoch",
+      over(index, ({ gini }) => gini),
+    );
+    const silent = lineChart(
+      `silent, layer ${layer}`,
+      "epoch",
+      over(index, (row) => row.silent),
+    );
+    const ranked = runs.map(({ title, result }) => {
+      const { layers } = result.observations[result.observations.length - 1];
+      const sorted = Float32Array.from(layers[index].attention).sort().reverse();
+      return { title, points: Array.from(sorted, (value, rank) => [rank + 1, value] as const) };
+    });
+    const distribution = lineChart(`attention, layer ${layer}`, "neurons, the best attended first", ranked, {
+      dots: false,
+    });
+    return [
+      ...charts,
+      figure(ginis, `Gini coefficient of the attention that layer ${layer} gives to ${many} neurons.`),
+      figure(silent, `How many of these ${many} neurons are silent on all images watched.`),
+      figure(distribution, `Attention of these ${many} neurons at the end.`),
+    ];
+  });
 }
 
 async function dataFor({ data, train, seed }: TrainCommand): Promise<[Dataset, Dataset]> {

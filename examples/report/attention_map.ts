@@ -25,7 +25,7 @@ const BAR = 110;
 const OUTPUT_X = WIDTH - 60;
 const THICKEST = 11;
 /** A line a pair would hide the rest: those below this share of the largest payment are left out. */
-const LEAST_SHARE = 0.12;
+const LEAST_SHARE = 0.05;
 
 interface Link {
   readonly neuron: number;
@@ -64,7 +64,7 @@ export async function attentionMap(map: AttentionMap): Promise<string> {
     const says = `neuron ${link.neuron} was paid ${link.paid.toPrecision(2)} by ${outputs[link.output]}, ${link.agrees ? "for" : "against"}`;
     return (
       `<path class="${color}" d="M${left} ${y}C${middle} ${y} ${middle} ${to} ${right} ${to}" fill="none" ` +
-      `stroke-width="${(THICKEST * share).toFixed(2)}" stroke-opacity="0.7"${link.agrees ? "" : ' stroke-dasharray="7 5"'}>` +
+      `stroke-width="${(THICKEST * Math.sqrt(share)).toFixed(2)}" stroke-opacity="0.7"${link.agrees ? "" : ' stroke-dasharray="7 5"'}>` +
       `<title>${escapeHtml(says)}</title></path>`
     );
   });
@@ -92,8 +92,8 @@ export async function attentionMap(map: AttentionMap): Promise<string> {
       `<text x="${OUTPUT_X}" y="${outputY(output) + 6}" text-anchor="middle" class="large">${escapeHtml(name)}</text>`,
   );
   const heads = [
-    [PICTURE_X - 10, "end", "attention held"],
-    [PICTURE_X + PICTURE / 2, "middle", "looks for"],
+    [PICTURE_X - 22, "end", "attention"],
+    [PICTURE_X - 12, "start", "looks for"],
     [OUTPUT_X, "middle", "paid by"],
   ].map(([x, anchor, text]) => `<text x="${x}" y="22" text-anchor="${anchor}" class="head">${text}</text>`);
   return (

@@ -23,7 +23,7 @@ export function lineChart(
   title: string,
   xTitle: string,
   series: readonly Series[],
-  { yFormat = String }: { yFormat?: (value: number) => string } = {},
+  { yFormat = String, dots = true }: { yFormat?: (value: number) => string; dots?: boolean } = {},
 ): string {
   const points = series.flatMap((one) => one.points);
   const top = 11 + LEGEND_ROW * Math.ceil(series.length / LEGEND_COLUMNS);
@@ -52,10 +52,10 @@ export function lineChart(
   const lines = series.map(({ points: own }, index) => {
     const name = CLASSES[index];
     const dash = DASHES[index] && ` stroke-dasharray="${DASHES[index]}"`;
-    const dots = own.map(
+    const circles = own.map(
       ([px, py]) => `<circle class="${name}" cx="${x(px)}" cy="${y(py)}" r="${index === 0 ? 3.5 : 2}"/>`,
     );
-    return `<path class="${name}" d="${path(own) ?? ""}" fill="none" stroke-width="2.5"${dash}/>${dots.join("")}`;
+    return `<path class="${name}" d="${path(own) ?? ""}" fill="none" stroke-width="2.5"${dash}/>${dots ? circles.join("") : ""}`;
   });
   const legend = series.map(
     (one, index) =>

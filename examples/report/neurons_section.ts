@@ -104,16 +104,19 @@ const CONDITIONS: Readonly<Record<string, string>> = {
   e: "growth is counted in raw payments",
   f: "payments are made sample by sample",
   j: "weights pay as they were before the update",
-  control: "",
 };
+
+const nameOf = (condition: string): string =>
+  CONDITIONS[condition] ? `(${condition}) ${CONDITIONS[condition]}` : condition;
 
 function departuresTable(departures: readonly DepartureRow[]): string {
   const cosines = departures.filter(({ quantity }) => quantity.startsWith("cosine"));
   const number = (value: number): string => value.toFixed(4);
   return htmlTable(
     ["broken condition", "by", "predicted cosine", "measured", "as predicted"],
-    cosines.map(({ condition, form, predicted, measured }) => [
-      CONDITIONS[condition] ? `(${condition}) ${CONDITIONS[condition]}` : condition,
+    cosines.map(({ condition, form, predicted, measured }, index) => [
+      // Said once for all rows of a condition.
+      cosines[index - 1]?.condition === condition ? "" : nameOf(condition),
       form,
       number(predicted),
       number(measured),
@@ -148,11 +151,12 @@ async function smallNetHtml(small: SmallNet, outputs: readonly string[], size: n
     return `${title} ${silent}`;
   });
   return `<h3>Who pays whom</h3>
-<p>A network of only ${hidden} neurons, trained on ${trainCount.toLocaleString("en")} digits in the same way. Each neuron is the picture that it looks for. A
+<p>A network of only ${hidden} neurons, trained on ${trainCount.toLocaleString("en")} digits in the same way, which start with almost no
+attention and must earn it. Each neuron is the picture that it looks for. A
 blue line goes to a digit that pays it because it speaks <em>for</em> that digit, a dashed orange one to a digit that pays
 it because it speaks <em>against</em>; the thicker, the more the digit's payments made the neuron's attention grow. The bar
 is the attention that it holds in the end.</p>
-${figure(map, "Neurons stand beside the digits that pay them most. Payments below 12 % of the largest are left out.")}
+${figure(map, "Neurons stand beside the digits that pay them most. Payments below a twentieth of the largest are left out.")}
 <div class="pair">
 ${figure(
   lineChart(

@@ -24,8 +24,8 @@ export interface Payer64 {
   signal: Array64;
   /** What its weights are paid. */
   grad: Array64;
-  /** signal · Fᵀ, or the transposed convolution with F, for any F of the shape of w. */
-  through(f: Array64): Array64;
+  /** signal · Fᵀ, or the transposed convolution with F, for any F of the shape of w; of another signal if given. */
+  through(f: Array64, signal?: Array64): Array64;
   /** Whether it is the last layer with weights. */
   top: boolean;
   logits: Array64;
@@ -98,14 +98,16 @@ class Walk {
         const grad = matmul(x, signal, { transposeA: true });
         grads[`${name}.weight`] = grad;
         grads[`${name}.bias`] = sum(signal, { axes: [0] });
-        return this.payer(name, x, signal, grad, (f) => matmul(signal, f, { transposeB: true }));
+        return this.payer(name, x, signal, grad, (f, other = signal) =>
+          matmul(other, f, { transposeB: true }),
+        );
       }
       case "conv2d": {
         const grad = conv2dWeightGrad(x, signal, { ...record, weightShape: own("weight").shape });
         grads[`${name}.weight`] = grad;
         grads[`${name}.bias`] = conv2dBiasGrad(signal);
-        return this.payer(name, x, signal, grad, (f) =>
-          conv2dInputGrad(signal, f, { ...record, inputShape: x.shape }),
+        return this.payer(name, x, signal, grad, (f, other = signal) =>
+          conv2dInputGrad(other, f, { ...record, inputShape: x.shape }),
         );
       }
       case "batchNorm": {
@@ -141,7 +143,7 @@ class Walk {
     x: Array64,
     signal: Array64,
     grad: Array64,
-    through: (f: Array64) => Array64,
+    through: Payer64["through"],
   ): Array64 {
     const { logits, payments } = this.learned as Learned64 & { payments: Record<string, Array64> };
     const { top, error } = this;
