@@ -52,7 +52,8 @@ const TUNE_HELP = `npm run spade -- tune [options]
 A coordinate search for the mean AUC of all methods; then each method takes the best of the settings that were tried.
 Goes on from where the same command was interrupted.
 
-  --net NAME     a network of weights/ (default the first)
+  --net NAME     a network (default the first)
+  --weights DIR  where the networks are (default ${WEIGHTS_FOLDER})
   --images N     tuning scenes (default 16; 2 with --quick)
   --ratios LIST  what a layer may get (default 0,0.5,0.8,0.9,0.95; 0,0.8 with --quick)
   --rounds N     walks over all layers (default 1)
@@ -62,9 +63,11 @@ const EXPERIMENT_HELP = `npm run spade -- experiment [options]
 
 Goes on from where the same command was interrupted; more images add to those that are done.
 
-  --nets LIST    networks of weights/ with commas (default all; the first with --quick)
+  --nets LIST    networks with commas (default all; the first with --quick)
+  --weights DIR  where they are (default ${WEIGHTS_FOLDER})
   --images N     scenes a network (default 100; 4 with --quick)
   --dear N       scenes a network for LIME, occlusion, ablation and the exact solver (default 20; 0 with --quick)
+  --landscape N  tuning scenes a network, on which untuned ratios and kinds of copies are compared (default 0)
   --tuned FILE   ratios from \`tune\` (default ${join(WEIGHTS_FOLDER, "tuned.json")})
 ${SHARD_HELP}
 ${COMMON}`;
@@ -148,6 +151,7 @@ async function tune(args: string[]): Promise<void> {
   const options = {
     ...COMMON_OPTIONS,
     net: { type: "string" },
+    weights: { type: "string", default: WEIGHTS_FOLDER },
     images: { type: "string" },
     ratios: { type: "string" },
     rounds: { type: "string", default: "1" },
@@ -161,7 +165,8 @@ async function tune(args: string[]): Promise<void> {
   await makeFolder(out);
   await withGpu(adapter, async (gpu) => {
     const json = await runTune(gpu, {
-      net: values.net ?? (await netNames())[0],
+      weights: values.weights,
+      net: values.net ?? (await netNames(values.weights))[0],
       images: wholeNumber("images", values.images ?? (quick ? "2" : "16"), 1),
       candidates,
       rounds: wholeNumber("rounds", values.rounds, 1),
@@ -185,8 +190,10 @@ async function experiment(args: string[]): Promise<void> {
   const options = {
     ...COMMON_OPTIONS,
     nets: { type: "string" },
+    weights: { type: "string", default: WEIGHTS_FOLDER },
     images: { type: "string" },
     dear: { type: "string" },
+    landscape: { type: "string", default: "0" },
     tuned: { type: "string", default: join(WEIGHTS_FOLDER, "tuned.json") },
     shard: { type: "string" },
     fresh: { type: "boolean", default: false },
@@ -195,15 +202,27 @@ async function experiment(args: string[]): Promise<void> {
   if (values.help) return console.log(EXPERIMENT_HELP);
   const { quick, out, adapter, fresh } = values;
   const shard = parseShard(values.shard);
-  const names = await netNames();
+  const names = await netNames(values.weights);
   const nets = values.nets?.split(",") ?? (quick ? names.slice(0, 1) : names);
   const images = wholeNumber("images", values.images ?? (quick ? "4" : "100"), 1);
   const dearImages = wholeNumber("dear", values.dear ?? (quick ? "0" : "20"), 0);
+  const landscapeImages = wholeNumber("landscape", values.landscape, 0);
   const seed = wholeNumber("seed", values.seed, 0);
   const tuned = await readTuned(values.tuned);
   await makeFolder(out);
   await withGpu(adapter, (gpu) =>
-    runExperiment(gpu, { nets, images, dearImages, tuned, seed, out, shard, fresh }),
+    runExperiment(gpu, {
+      nets,
+      weights: values.weights,
+      images,
+      dearImages,
+      landscapeImages,
+      tuned,
+      seed,
+      out,
+      shard,
+      fresh,
+    }),
   );
   if (shard.count === 1) await writeSummary(out, [checkpointFile(out, NAME, shard)]);
   else console.log(`shard ${values.shard} is done; join all by: npm run spade -- merge --out ${out}`);

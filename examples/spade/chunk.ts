@@ -6,7 +6,7 @@ import {
   type Augmentation,
   calibrate,
   type Ratios,
-  type SolveOptions,
+  type SolverName,
   solve,
   type Trace,
 } from "handgrad/spade";
@@ -25,13 +25,19 @@ export interface Copies {
 /** Ratios by method; `all` for those that are not named. */
 export type MethodRatios = { readonly all: Ratios } & { readonly [Name in AttributionName]?: Ratios };
 
+/** Ratios, and the networks that are made with them. */
+export interface Setting {
+  readonly name: string;
+  readonly ratios: MethodRatios;
+  readonly variants: readonly Exclude<Variant, "dense">[];
+}
+
 export interface ChunkTask {
   readonly methods: readonly AttributionName[];
-  readonly variants: readonly Variant[];
-  readonly ratios: MethodRatios;
+  /** Whether the dense network is looked at too. */
+  readonly dense: boolean;
   readonly copies: Copies;
-  /** Layers that the exact solver takes; it leaves out the others. */
-  readonly spadeLayers?: readonly string[];
+  readonly settings: readonly Setting[];
   readonly seed: number;
 }
 
@@ -45,10 +51,13 @@ export interface Cell {
   readonly logitChange: number[];
 }
 
+type Cells = Record<string, { [Name in Variant]?: { [Name in AttributionName]?: Cell } }>;
+
 export interface ChunkResult {
   /** Of the images, see `Sample`. */
   readonly images: readonly number[];
-  readonly cells: { readonly [Name in Variant]?: { readonly [Name in AttributionName]?: Cell } };
+  /** By setting ("" for the dense network), variant and method. */
+  readonly cells: Cells;
   /** Of all images together. */
   readonly seconds: Readonly<Record<string, number>>;
 }
@@ -56,71 +65,77 @@ export interface ChunkResult {
 /** Networks to look at: one for all images, or one an image. */
 type Looked = { readonly shared: Sequential } | { readonly own: readonly Sequential[] };
 
-/** Measures a few images. */
+/** Measures a few images in one go: the copies and their Hessians serve all settings. */
 export async function measureChunk(
   gpu: Gpu,
   model: Sequential,
   samples: readonly Sample[],
-  task: ChunkTask,
+  { methods, dense, copies, settings, seed }: ChunkTask,
 ): Promise<ChunkResult> {
   const images = imagesOf(gpu, samples);
   const stopwatch = new Stopwatch();
   const targets = samples.map(({ target }) => target);
-  const cells: Partial<Record<Variant, Partial<Record<AttributionName, Cell>>>> = {};
+  const cells: Cells = {};
   const look = async (
-    variant: Variant,
+    [setting, variant]: readonly [string, Variant],
     looked: Looked,
-    methods: readonly AttributionName[],
+    own: readonly AttributionName[],
   ): Promise<void> => {
-    const rows = await lookThrough(looked, images, samples, methods, stopwatch);
+    const rows = await lookThrough(looked, images, samples, own, stopwatch);
     const changes = await stopwatch.time("passes", () => changesOf(model, looked, images, targets));
-    for (const method of methods) {
-      cells[variant] ??= {};
-      cells[variant][method] = { auc: rows[method] as number[], ...changes };
+    for (const method of own) {
+      cells[setting] ??= {};
+      cells[setting][variant] ??= {};
+      cells[setting][variant][method] = { auc: rows[method] as number[], ...changes };
     }
   };
-  const { variants, methods, copies, seed } = task;
+  const result = (): ChunkResult => ({
+    images: samples.map(({ index }) => index),
+    cells,
+    seconds: stopwatch.seconds,
+  });
   try {
-    if (variants.includes("dense")) await look("dense", { shared: model }, methods);
-    if (variants.every((variant) => variant === "dense")) return result();
+    if (dense) await look(["", "dense"], { shared: model }, methods);
+    if (settings.length === 0) return result();
     const calibration = await stopwatch.time("calibrate", () =>
       calibrate(model, images, { ...copies, seed }),
     );
+    const traced = async (
+      ratios: Ratios,
+      solver: SolverName,
+      use: (traces: Trace[]) => Promise<void>,
+    ): Promise<void> => {
+      const traces = await stopwatch.time(`solve ${solver}`, () =>
+        solve(calibration, { solver, ratios, target: targets, seed }),
+      );
+      try {
+        await use(traces);
+      } finally {
+        for (const trace of traces) trace.dispose();
+      }
+    };
     try {
-      for (const { ratios, methods: own } of groupsOf(task)) {
-        const traced = async (
-          options: Omit<SolveOptions, "ratios">,
-          use: (traces: Trace[]) => Promise<void>,
-        ) => {
-          const wanted = options.solver === "spade" ? only(ratios, task.spadeLayers) : ratios;
-          const traces = await stopwatch.time(`solve ${options.solver}`, () =>
-            solve(calibration, { ...options, ratios: wanted, target: targets, seed }),
-          );
-          try {
-            await use(traces);
-          } finally {
-            for (const trace of traces) trace.dispose();
-          }
-        };
-        const ownAndOther = ["fastspade", "otherSample"].some((name) => variants.includes(name as Variant));
-        if (ownAndOther) {
-          await traced({ solver: "fastspade" }, async (traces) => {
-            const models = traces.map((trace) => trace.model);
-            if (variants.includes("fastspade")) await look("fastspade", { own: models }, own);
-            if (variants.includes("otherSample")) {
+      for (const { name, variants, ratios: byMethod } of settings) {
+        const has = (variant: Variant): boolean => (variants as readonly Variant[]).includes(variant);
+        for (const { ratios, methods: own } of groupsOf(methods, byMethod)) {
+          if (has("fastspade") || has("otherSample")) {
+            await traced(ratios, "fastspade", async (traces) => {
+              const models = traces.map((trace) => trace.model);
+              if (has("fastspade")) await look([name, "fastspade"], { own: models }, own);
               const others = samples.map((_, at) => models[otherOf(samples, at)]);
-              await look("otherSample", { own: others }, own);
-            }
-          });
-        }
-        if (variants.includes("spade"))
-          await traced({ solver: "spade" }, (traces) =>
-            look("spade", { own: traces.map((trace) => trace.model) }, own),
-          );
-        for (const solver of ["magnitude", "random"] as const) {
-          // Neither hangs on the image: the first trace stands for all.
-          if (variants.includes(solver))
-            await traced({ solver }, ([{ model: shared }]) => look(solver, { shared }, own));
+              if (has("otherSample")) await look([name, "otherSample"], { own: others }, own);
+            });
+          }
+          if (has("spade")) {
+            await traced(ratios, "spade", (traces) =>
+              look([name, "spade"], { own: traces.map((trace) => trace.model) }, own),
+            );
+          }
+          for (const solver of ["magnitude", "random"] as const) {
+            // Neither hangs on the image: the first trace stands for all.
+            if (has(solver))
+              await traced(ratios, solver, ([{ model: shared }]) => look([name, solver], { shared }, own));
+          }
         }
       }
     } finally {
@@ -130,14 +145,13 @@ export async function measureChunk(
   } finally {
     images.dispose();
   }
-
-  function result(): ChunkResult {
-    return { images: samples.map(({ index }) => index), cells, seconds: stopwatch.seconds };
-  }
 }
 
 /** The methods that share ratios, so that each set of ratios is solved once. */
-function groupsOf({ methods, ratios }: ChunkTask): { ratios: Ratios; methods: AttributionName[] }[] {
+function groupsOf(
+  methods: readonly AttributionName[],
+  ratios: MethodRatios,
+): { ratios: Ratios; methods: AttributionName[] }[] {
   const groups = new Map<string, { ratios: Ratios; methods: AttributionName[] }>();
   for (const method of methods) {
     const own = ratios[method] ?? ratios.all;
@@ -147,12 +161,6 @@ function groupsOf({ methods, ratios }: ChunkTask): { ratios: Ratios; methods: At
     groups.set(key, group);
   }
   return [...groups.values()];
-}
-
-function only(ratios: Ratios, layers: readonly string[] | undefined): Ratios {
-  if (!layers) return ratios;
-  const ratioOf = (name: string): number => (typeof ratios === "number" ? ratios : (ratios[name] ?? 0));
-  return Object.fromEntries(layers.map((name) => [name, ratioOf(name)]));
 }
 
 /** The next image with another target, or just the next. */

@@ -11,7 +11,7 @@ import type { ChunkResult, Variant } from "./chunk.js";
 import { measureChunk } from "./chunk.js";
 import { methodOptions, PAPER_METHODS } from "./methods.js";
 import { loadNet, type Net } from "./nets.js";
-import { CHUNK, type Part, planOf, type TunedRatios } from "./plan.js";
+import { CHUNK, COPIES, MAIN_SETTING, type Part, PARTS, planOf, type TunedRatios } from "./plan.js";
 import { type Row, rowOf, Table } from "./results.js";
 import { heldOut, imagesOf, type Sample } from "./samples.js";
 import type { TrainFigures } from "./train.js";
@@ -23,8 +23,11 @@ const FLOOR_SEED = 9;
 
 export interface ExperimentCommand {
   readonly nets: readonly string[];
+  /** Where they are. */
+  readonly weights: string;
   readonly images: number;
   readonly dearImages: number;
+  readonly landscapeImages: number;
   readonly tuned: TunedRatios;
   readonly seed: number;
   readonly out: string;
@@ -57,28 +60,48 @@ export const settingsOf = ({ tuned, seed, nets }: ExperimentCommand) => ({
   tuned,
   seed,
   chunk: CHUNK,
+  copies: COPIES,
   methods: methodOptions("saliency"),
 });
 
+/** A network and its images. */
+interface Loaded extends Net {
+  readonly evaluation: readonly Sample[];
+  readonly tuning: readonly Sample[];
+}
+
+async function load(gpu: Gpu, name: string, command: ExperimentCommand): Promise<Loaded> {
+  const net = await loadNet(gpu, name, command.weights);
+  const count = Math.max(command.images, command.dearImages);
+  return {
+    ...net,
+    evaluation: await heldOut(gpu, net.model, { of: "evaluation", count }),
+    tuning:
+      command.landscapeImages === 0
+        ? []
+        : await heldOut(gpu, net.model, { of: "tuning", count: command.landscapeImages }),
+  };
+}
+
 /** Runs this shard's jobs, as far as they are not done yet. */
 export async function runExperiment(gpu: Gpu, command: ExperimentCommand): Promise<void> {
-  const { out, shard, fresh } = command;
-  const file = checkpointFile(out, NAME, shard);
-  const nets = new Map<string, Net & { samples: readonly Sample[] }>();
-  const facts: NetFacts[] = [];
+  const { out, shard, fresh, seed } = command;
+  const nets = new Map<string, Loaded>();
   try {
+    const facts: NetFacts[] = [];
     for (const name of command.nets) {
-      const net = await loadNet(gpu, name);
-      const count = Math.max(command.images, command.dearImages);
-      const evaluation = await heldOut(gpu, net.model, { of: "evaluation", count });
-      nets.set(name, { ...net, samples: evaluation });
-      facts.push({ name, figures: net.figures, floors: await floorsOf(gpu, evaluation) });
+      const net = await load(gpu, name, command);
+      nets.set(name, net);
+      facts.push({ name, figures: net.figures, floors: await floorsOf(gpu, net.evaluation) });
     }
     const [first] = nets.values();
-    const plan = planOf({ ...command, smallLayers: smallLayersOf(first) });
+    const plan = planOf({ ...command, layers: layersOf(first), smallLayers: layersOf(first, SMALL_LAYER) });
     const adapter = gpu.info.description || gpu.info.device || gpu.info.vendor;
-    const settings = settingsOf(command);
-    const checkpoint = Checkpoint.open<Saved>(file, { settings, about: { adapter, nets: facts }, fresh });
+    const checkpoint = Checkpoint.open<Saved>(checkpointFile(out, NAME, shard), {
+      settings: settingsOf(command),
+      about: { adapter, nets: facts },
+      fresh,
+    });
     const progress = startProgress("experiment");
     try {
       await runJobs(jobsOf(command.nets, plan), {
@@ -86,13 +109,11 @@ export async function runExperiment(gpu: Gpu, command: ExperimentCommand): Promi
         checkpoint,
         keyOf: ({ net, part, chunk }) => `${part.name} / ${net} / ${chunk}`,
         run: async ({ net, part, chunk }) => {
-          const { model, samples } = nets.get(net) as Net & { samples: readonly Sample[] };
+          const { model, [part.of]: samples } = nets.get(net) as Loaded;
           const chosen = samples.slice(chunk * CHUNK, (chunk + 1) * CHUNK);
-          return {
-            part: part.name,
-            net,
-            result: rounded(await measureChunk(gpu, model, chosen, { ...part, seed: command.seed })),
-          };
+          const dense = part.name !== PARTS.exact;
+          const result = await measureChunk(gpu, model, chosen, { ...part, dense, seed });
+          return { part: part.name, net, result: rounded(result) };
         },
         onProgress: (done, of, job) => {
           const note = job ? `${job.net}, ${job.part.name}` : "";
@@ -120,12 +141,13 @@ function jobsOf(nets: readonly string[], plan: readonly Part[]): Job[] {
   );
 }
 
-function smallLayersOf({ model }: Net): string[] {
+/** The layers that are pruned by default, of at most so many inputs. */
+function layersOf({ model }: Net, most = Infinity): string[] {
   return prunableLayers(model)
     .filter(({ layer, byDefault }) => {
       const { shape } = layer.parameters.weight;
       const inputs = shape.length === 4 ? shape[1] * shape[2] * shape[3] : shape[0];
-      return byDefault && inputs <= SMALL_LAYER;
+      return byDefault && inputs <= most;
     })
     .map(({ name }) => name);
 }
@@ -163,9 +185,10 @@ function rounded(result: ChunkResult): ChunkResult {
   );
 }
 
-/** A part's rows that are not in the main table. */
+/** A row and where it comes from. */
 export interface LandscapeRow extends Row {
   readonly part: string;
+  readonly setting: string;
 }
 
 export interface ExperimentJson {
@@ -177,17 +200,15 @@ export interface ExperimentJson {
   }[];
   readonly rows: readonly Omit<Row, "logitChange">[];
   readonly seconds: Readonly<Record<string, number>>;
-  /** Of all networks together, for the methods of the paper's table and each method. */
+  /** Of all networks together; method "mean" is the mean over those of the paper's table that were measured. */
   readonly pooled: readonly LandscapeRow[];
+  /** What is not in `rows`: other ratios and copies, network by network. */
   readonly landscape: readonly LandscapeRow[];
   readonly settings: unknown;
-  readonly adapter: unknown;
+  readonly adapter: string;
 }
 
 const VARIANTS: readonly Variant[] = ["dense", "spade", "fastspade", "otherSample", "magnitude", "random"];
-/** Parts whose rows are the experiment's; the others are its landscape. */
-const MAIN_PARTS = ["tuned by method", "dear methods"];
-const EXACT_PART = "exact solver";
 
 /** What experiment.json holds, from the checkpoints of all shards. */
 export function summarize(files: readonly string[]): ExperimentJson {
@@ -200,39 +221,21 @@ export function summarize(files: readonly string[]): ExperimentJson {
   }
   const about = abouts[0] as { adapter: string; nets: NetFacts[] };
   const names = about.nets.map(({ name }) => name);
-  const [main, dear] = MAIN_PARTS.map((part) => tables.get(part) ?? new Table());
-  const denseOf = (method: string) => {
-    const column = main.column("dense", method);
-    return column.size > 0 ? column : dear.column("dense", method);
-  };
-  const rowsOf = (part: string, nets: readonly string[], variants: readonly Variant[]): LandscapeRow[] => {
-    const table = tables.get(part);
-    if (!table) return [];
-    const methods = [
-      ...new Set(variants.flatMap((variant) => table.methodsOf(variant))),
-    ] as AttributionName[];
-    const means = PAPER_METHODS.filter((method) => methods.includes(method));
-    return nets.flatMap((net) =>
-      variants.flatMap((variant) => {
-        const rows = methods.map((method) =>
-          rowOf(net, method, variant, table.column(variant, method), denseOf(method)),
-        );
-        const dense = (MAIN_PARTS.includes(part) ? table : main).meanColumn("dense", means);
-        rows.push(rowOf(net, "mean", variant, table.meanColumn(variant, means), dense));
-        return rows.filter((row) => row !== undefined).map((row) => ({ part, ...row }));
-      }),
-    );
-  };
-  const plain = (row: LandscapeRow): Omit<Row, "logitChange"> => {
-    const { part: _part, logitChange: _change, ...rest } = row;
-    return rest;
-  };
+  const all = [...tables].flatMap(([part, table]) => {
+    // The exact solver's images are the first of the main part's.
+    const dense = part === PARTS.exact ? (tables.get(PARTS.main) ?? table) : table;
+    return [...names, "all"].flatMap((net) => rowsOf(part, net, table, dense));
+  });
+  const isMain = ({ part, setting, variant, method }: LandscapeRow): boolean =>
+    part === PARTS.main
+      ? setting === "" || setting === MAIN_SETTING
+      : method !== "mean" && (part === PARTS.dear || (part === PARTS.exact && variant === "spade"));
+  const plain = ({ part, setting, logitChange, ...row }: LandscapeRow): Omit<Row, "logitChange"> => row;
   const seconds: Record<string, number> = {};
   for (const table of tables.values()) {
     for (const [stage, value] of Object.entries(table.seconds))
       seconds[stage] = (seconds[stage] ?? 0) + value;
   }
-  const parts = [...tables.keys()];
   return {
     nets: about.nets.map(({ name, figures: { cleanAccuracy, attackSuccess }, floors }) => ({
       name,
@@ -240,20 +243,34 @@ export function summarize(files: readonly string[]): ExperimentJson {
       attackSuccess,
       floors,
     })),
-    rows: [
-      ...MAIN_PARTS.flatMap((part) => rowsOf(part, names, VARIANTS)).filter(
-        ({ part, method }) => method !== "mean" || part === MAIN_PARTS[0],
-      ),
-      ...rowsOf(EXACT_PART, names, ["spade"]).filter(({ method }) => method !== "mean"),
-    ].map(plain),
+    rows: all.filter((row) => row.net !== "all" && isMain(row)).map(plain),
     seconds,
-    pooled: parts.flatMap((part) => rowsOf(part, ["all"], VARIANTS)),
-    landscape: parts
-      .filter((part) => !MAIN_PARTS.includes(part))
-      .flatMap((part) => rowsOf(part, names, VARIANTS)),
+    pooled: all.filter(({ net }) => net === "all"),
+    landscape: all.filter((row) => row.net !== "all" && !isMain(row)),
     settings,
     adapter: about.adapter,
   };
+}
+
+function rowsOf(part: string, net: string, table: Table, dense: Table): LandscapeRow[] {
+  return table.settings.flatMap((setting) => {
+    const methods = table.methodsOf(setting) as AttributionName[];
+    const means = PAPER_METHODS.filter((method) => methods.includes(method));
+    return VARIANTS.flatMap((variant) => {
+      const rows = methods.map((method) =>
+        rowOf(
+          net,
+          method,
+          variant,
+          table.column(setting, variant, method),
+          dense.column("", "dense", method),
+        ),
+      );
+      const own = table.meanColumn(setting, variant, means);
+      rows.push(rowOf(net, "mean", variant, own, dense.meanColumn("", "dense", means)));
+      return rows.filter((row) => row !== undefined).map((row) => ({ part, setting, ...row }));
+    });
+  });
 }
 
 /** Where the JSON goes. */

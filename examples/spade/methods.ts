@@ -25,7 +25,7 @@ export const CHEAP_METHODS: readonly AttributionName[] = attributionNames.filter
 );
 
 /** Points of a path or copies with noise. */
-const PASSES = 16;
+const PASSES = 8;
 /** Of copies with noise, in units of the brightest pixel. */
 const NOISE = 0.1;
 

@@ -1,25 +1,22 @@
-// What the experiment does: its parts, each a set of images, methods and variants.
+// What the experiment does: its parts, each some images, methods and settings.
 import type { AttributionName } from "handgrad/explain";
-import { gaussianNoise, type Ratios } from "handgrad/spade";
-import type { Copies, MethodRatios, Variant } from "./chunk.js";
+import { gaussianNoise, type Ratios, resizedCrop, shift } from "handgrad/spade";
+import type { Copies, MethodRatios, Setting } from "./chunk.js";
 import { CHEAP_METHODS, DEAR_METHODS } from "./methods.js";
 
 export interface Part {
   readonly name: string;
+  /** Where the images come from: those for tuning are of other items. */
+  readonly of: "evaluation" | "tuning";
   /** Images of each network. */
   readonly images: number;
   readonly methods: readonly AttributionName[];
-  readonly variants: readonly Variant[];
-  readonly ratios: MethodRatios;
   readonly copies: Copies;
-  readonly spadeLayers?: readonly string[];
+  readonly settings: readonly Setting[];
 }
 
 /** Copies of the image with noise, and nothing else: crops of these scenes lose the trigger. */
 export const COPIES: Copies = { samples: 64, augment: [gaussianNoise(0.1)] };
-
-/** Ratios without any tuning: all layers alike. */
-export const UNIFORM: readonly number[] = [0.5, 0.8];
 
 /** Images in a job: a network's chunk shares what does not hang on the image. */
 export const CHUNK = 4;
@@ -30,51 +27,109 @@ export interface TunedRatios {
   readonly byMethod: { readonly [Name in AttributionName]?: Readonly<Record<string, number>> };
 }
 
-const CONTROLS: readonly Variant[] = ["otherSample", "magnitude", "random"];
+/** The settings whose rows are the experiment's; the others are its landscape. */
+export const MAIN_SETTING = "tuned by method";
+export const EXACT_SETTING = "small layers 0.5";
+
+export const PARTS = { main: "main", dear: "dear methods", exact: "exact solver" } as const;
 
 export interface PlanOptions {
   /** Images of each network. */
   readonly images: number;
   /** Images for the methods and the solver that take hundreds of times as long. */
   readonly dearImages: number;
+  /** Tuning images of each network for the landscape. */
+  readonly landscapeImages: number;
   readonly tuned: TunedRatios;
-  /** Layers of at most 300 inputs, which the exact solver takes. */
+  /** The layers that are pruned, from the input up. */
+  readonly layers: readonly string[];
+  /** Those of at most 300 inputs, which the exact solver takes. */
   readonly smallLayers: readonly string[];
 }
 
-export function planOf({ images, dearImages, tuned, smallLayers }: PlanOptions): Part[] {
-  const one: MethodRatios = { all: tuned.one };
-  const common = { methods: CHEAP_METHODS, copies: COPIES, images };
-  const small: Ratios = Object.fromEntries(smallLayers.map((name) => [name, tuned.one[name] ?? 0]));
-  return [
+/** The parts in which there is anything to do. */
+export function planOf(options: PlanOptions): Part[] {
+  const { images, dearImages, tuned, smallLayers } = options;
+  const common = { of: "evaluation", copies: COPIES } as const;
+  const main: Setting = {
+    name: MAIN_SETTING,
+    ratios: { all: tuned.one, ...tuned.byMethod },
+    variants: ["fastspade", "otherSample", "magnitude", "random"],
+  };
+  const small: Ratios = Object.fromEntries(smallLayers.map((name) => [name, 0.5]));
+  const parts: Part[] = [
     {
       ...common,
-      name: "tuned by method",
-      variants: ["dense", "fastspade", ...CONTROLS],
-      ratios: { all: tuned.one, ...tuned.byMethod },
+      name: PARTS.main,
+      images,
+      methods: CHEAP_METHODS,
+      settings: [
+        main,
+        { ...main, name: "tuned for all", ratios: { all: tuned.one } },
+        ...[0.5, 0.8].map((ratio) => ({
+          name: `uniform ${ratio}`,
+          ratios: { all: ratio },
+          variants: ["fastspade"] as const,
+        })),
+      ],
     },
     {
       ...common,
-      name: "dear methods",
+      name: PARTS.dear,
       images: dearImages,
       methods: DEAR_METHODS,
-      variants: ["dense", "fastspade", ...CONTROLS],
-      ratios: { all: tuned.one, ...tuned.byMethod },
+      settings: [{ ...main, ratios: { all: tuned.one } }],
     },
     {
       ...common,
-      name: "exact solver",
+      name: PARTS.exact,
       images: dearImages,
-      variants: ["spade", "fastspade"],
-      ratios: { all: small },
-      spadeLayers: smallLayers,
+      methods: CHEAP_METHODS,
+      settings: [{ name: EXACT_SETTING, ratios: { all: small }, variants: ["spade", "fastspade"] }],
     },
-    { ...common, name: "tuned for all", variants: ["fastspade", ...CONTROLS], ratios: one },
-    ...UNIFORM.map((ratio) => ({
-      ...common,
-      name: `uniform ${ratio}`,
-      variants: ["fastspade"] as const,
-      ratios: { all: ratio },
-    })),
+    ...landscapeOf(options),
   ];
+  return parts.filter((part) => part.images > 0);
+}
+
+/** Kinds of copies, by name. */
+const COPY_KINDS: Readonly<Record<string, Copies>> = {
+  "the image alone": { samples: 1, augment: [] },
+  "noise 0.03": { samples: 64, augment: [gaussianNoise(0.03)] },
+  "noise 0.1": COPIES,
+  "noise 0.2": { samples: 64, augment: [gaussianNoise(0.2)] },
+  "shifts by 2": { samples: 64, augment: [shift(2)] },
+  crops: { samples: 64, augment: [resizedCrop({ area: [0.5, 1] })] },
+};
+
+/** Untuned ratios over kinds of copies, on tuning images. */
+function landscapeOf({ landscapeImages, layers }: PlanOptions): Part[] {
+  const settings = Object.entries(ratiosToTry(layers)).map(
+    ([name, ratios]): Setting => ({ name, ratios: { all: ratios }, variants: ["fastspade"] }),
+  );
+  return Object.entries(COPY_KINDS).map(
+    ([kind, copies]): Part => ({
+      name: `landscape, ${kind}`,
+      of: "tuning",
+      images: landscapeImages,
+      methods: CHEAP_METHODS,
+      copies,
+      settings,
+    }),
+  );
+}
+
+/** Ratios by shape: all layers, the upper half, a ramp; at two strengths. */
+function ratiosToTry(layers: readonly string[]): Record<string, MethodRatios["all"]> {
+  const byDepth = (ratioAt: (share: number) => number): Ratios =>
+    Object.fromEntries(
+      layers.map((name, at) => [name, Number(ratioAt((at + 1) / layers.length).toFixed(2))]),
+    );
+  return {
+    "all 0.5": byDepth(() => 0.5),
+    "all 0.8": byDepth(() => 0.8),
+    "upper half 0.8": byDepth((depth) => (depth > 0.5 ? 0.8 : 0)),
+    "upper half 0.9": byDepth((depth) => (depth > 0.5 ? 0.9 : 0)),
+    "ramp to 0.9": byDepth((depth) => 0.9 * Math.sqrt(depth)),
+  };
 }

@@ -16,11 +16,12 @@ export function printExperiment({ nets, pooled }: ExperimentJson): void {
       floors.random.auc.toFixed(1),
     ]),
   );
-  console.log();
+  const means = pooled.filter(({ method }) => method === "mean");
+  console.log("\nmeans over the methods of the paper's table, points of 100:");
   printTable(
-    ["part, variant and method", "AUC", "to dense", "95 %", "agreement", "images"],
-    pooled.map(({ part, variant, method, auc, diffToDense, diffCi, agreement, n }) => [
-      `${part}: ${variant} ${method}`,
+    ["part, setting, variant", "AUC", "to dense", "95 %", "agreement", "images"],
+    means.map(({ part, setting, variant, auc, diffToDense, diffCi, agreement, n }) => [
+      [part, setting, variant].filter((text) => text !== "").join(", "),
       auc.toFixed(1),
       signed(diffToDense),
       `[${signed(diffCi[0])}, ${signed(diffCi[1])}]`,

@@ -46,32 +46,39 @@ export class Table {
     for (const [stage, value] of Object.entries(seconds)) {
       this.seconds[stage] = (this.seconds[stage] ?? 0) + value;
     }
-    for (const [variant, methods] of Object.entries(cells)) {
-      for (const [method, cell] of Object.entries(methods)) {
-        const key = `${variant} ${method}`;
-        const column = this.columns.get(key) ?? new Map<string, Measured>();
-        for (const [at, image] of images.entries())
-          column.set(`${net} ${image}`, measuredAt(cell as Cell, at));
-        this.columns.set(key, column);
+    for (const [setting, variants] of Object.entries(cells)) {
+      for (const [variant, methods] of Object.entries(variants)) {
+        for (const [method, cell] of Object.entries(methods)) {
+          const key = keyOf(setting, variant, method);
+          const column = this.columns.get(key) ?? new Map<string, Measured>();
+          for (const [at, image] of images.entries())
+            column.set(`${net} ${image}`, measuredAt(cell as Cell, at));
+          this.columns.set(key, column);
+        }
       }
     }
   }
 
-  /** The methods that were measured of a variant. */
-  methodsOf(variant: Variant): string[] {
-    const prefix = `${variant} `;
-    return [...this.columns.keys()].flatMap((key) =>
-      key.startsWith(prefix) ? key.slice(prefix.length) : [],
-    );
+  /** The settings that were measured, "" for the dense network. */
+  get settings(): string[] {
+    return [...new Set([...this.columns.keys()].map((key) => key.split(SEPARATOR)[0]))];
   }
 
-  column(variant: Variant, method: string): Column {
-    return this.columns.get(`${variant} ${method}`) ?? new Map();
+  /** The methods that were measured of a setting. */
+  methodsOf(setting: string): string[] {
+    const keys = [...this.columns.keys()].map((key) => key.split(SEPARATOR));
+    return [...new Set(keys.flatMap(([own, , method]) => (own === setting ? method : [])))];
+  }
+
+  column(setting: string, variant: Variant, method: string): Column {
+    return this.columns.get(keyOf(setting, variant, method)) ?? new Map();
   }
 
   /** An image's mean over methods, of the images that have all of them. */
-  meanColumn(variant: Variant, methods: readonly AttributionName[]): Column {
-    const columns = methods.map((method) => this.column(variant, method)).filter(({ size }) => size > 0);
+  meanColumn(setting: string, variant: Variant, methods: readonly AttributionName[]): Column {
+    const columns = methods
+      .map((method) => this.column(setting, variant, method))
+      .filter(({ size }) => size > 0);
     const column: Column = new Map();
     for (const image of columns[0]?.keys() ?? []) {
       const parts = columns.map((one) => one.get(image));
@@ -87,6 +94,9 @@ export class Table {
     return column;
   }
 }
+
+const SEPARATOR = " | ";
+const keyOf = (...parts: readonly string[]): string => parts.join(SEPARATOR);
 
 const measuredAt = ({ auc, agreement, logitChange }: Cell, at: number): Measured => ({
   auc: auc[at],

@@ -14,6 +14,8 @@ import { writeWhole } from "./write_whole.js";
 
 export interface TuneCommand {
   readonly net: string;
+  /** Where it is. */
+  readonly weights: string;
   /** Tuning scenes. */
   readonly images: number;
   /** What each layer may get. */
@@ -54,11 +56,11 @@ const HEARD = PAPER_METHODS.filter((method) => CHEAP_METHODS.includes(method));
  * tried.
  */
 export async function runTune(gpu: Gpu, { out, ...command }: TuneCommand): Promise<TuneJson> {
-  const { net, images, candidates, rounds, seed } = command;
+  const { net, weights, images, candidates, rounds, seed } = command;
   const file = join(out, `tune-${net}.state.json`);
   const stored = await restore(file, command);
   const methods: MethodScores = stored?.methods ?? {};
-  const { model } = await loadNet(gpu, net);
+  const { model } = await loadNet(gpu, net, weights);
   const samples = await heldOut(gpu, model, { of: "tuning", count: images });
   const targets = samples.map(({ target }) => target);
   const batch = imagesOf(gpu, samples);
