@@ -1,7 +1,6 @@
 // Which images are in, which are out, and from where.
-import type { Gpu } from "handgrad";
 import { collages, sample, shapes, textures } from "handgrad/atd";
-import { type Dataset, DeviceSet, loadFashion, loadMnist } from "handgrad/data";
+import { type Dataset, loadFashion, loadMnist } from "handgrad/data";
 
 /**
  * Bag and Ankle boot, the last two classes, are held out of everything: no network, detector or selection ever
@@ -42,7 +41,10 @@ export async function loadAtdData({ seed, test = 500 }: { seed: number; test?: n
   return {
     train,
     validationIn,
-    open: collages(train, { count: train.count, seed }),
+    // Made when it is asked for: tests and tables need none.
+    get open() {
+      return collages(train, { count: train.count, seed });
+    },
     validationOut: shapes({ count: VALIDATION, seed }),
     testIn: sample(classesWhere(fashion.test, isIn), test, seed),
     testOut: {
@@ -55,9 +57,4 @@ export async function loadAtdData({ seed, test = 500 }: { seed: number; test?: n
 
 function classesWhere(set: Dataset, keep: (label: number) => boolean): Dataset {
   return set.subset(Array.from(set.labels.keys()).filter((index) => keep(set.labels[index])));
-}
-
-/** A set on the device. */
-export function onDevice(gpu: Gpu, set: Dataset): DeviceSet {
-  return new DeviceSet(gpu, set);
 }

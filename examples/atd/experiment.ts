@@ -11,7 +11,7 @@ import { type AtdData, loadAtdData, TEST_OUTS } from "./data.js";
 import { type OpenDetector, openDiscriminator, openScore, scoresOf } from "./detectors.js";
 import { type Job, jobsOf, keyOf, type SetName } from "./jobs.js";
 import { isTrained, type Place, trainClassifier, trainDiscriminator } from "./networks.js";
-import { type BackboneName, BACKBONES, RECIPES, type RecipeName } from "./recipes.js";
+import { type BackboneName, BACKBONES, EPSILON, RECIPES, type RecipeName } from "./recipes.js";
 import { ablationsOf, type AblationRow, type Found, type Row, rowsOf } from "./rows.js";
 import { type AttackedScores, attackSet, passesOf } from "./scores.js";
 import { type Verdict, verdictsOf } from "./verdicts.js";
@@ -185,10 +185,13 @@ export function titleOf({ detector, backbone }: Pick<Row, "detector" | "backbone
   return `${detector}, ${backbone} F`;
 }
 
+/** Clean, or at the ε that everything is attacked at. */
+export const isHeadline = ({ epsilon }: Row): boolean => epsilon === 0 || epsilon === EPSILON;
+
 /** The tables on the terminal. */
 export function printResult({ rows, ablations, verdicts }: ExperimentResult): void {
   for (const testOut of TEST_OUTS) {
-    const head = rows.filter((row) => row.testOut === testOut && row.attack !== "pgd-20");
+    const head = rows.filter((row) => row.testOut === testOut && isHeadline(row));
     const names = [...new Set(head.map(titleOf))];
     if (names.length === 0) continue;
     console.log(`\ntest-out ${testOut}`);
@@ -209,7 +212,7 @@ export function printResult({ rows, ablations, verdicts }: ExperimentResult): vo
   }
   const curves = rows.filter((row) => row.testOut === "easy" && row.setting === "both");
   const levels = [...new Set(curves.map(({ epsilon }) => epsilon))].sort((a, b) => a - b);
-  const curved = [...new Set(curves.filter((row) => row.attack === "pgd-20").map(titleOf))];
+  const curved = [...new Set(curves.filter((row) => !isHeadline(row)).map(titleOf))];
   if (curved.length > 0) {
     console.log("\nboth sides attacked at ε/255, test-out easy");
     printTable(
@@ -224,7 +227,7 @@ export function printResult({ rows, ablations, verdicts }: ExperimentResult): vo
     );
   }
   if (ablations.length > 0) {
-    console.log("\nablations, test-out easy, PGD-50");
+    console.log("\nablations, test-out easy, PGD-20");
     const names = [...new Set(ablations.map(({ title }) => title))];
     printTable(
       ["what", "clean", "in", "out", "both", "95 %", "seeds"],

@@ -48,9 +48,19 @@ export const CURVES: readonly Subject[] = [
   { detector: "msp", backbone: "standard" },
 ];
 
-/** The detectors that the verdicts are about come first, so that an interrupted run has said the most. */
-const KEY: readonly DetectorName[] = ["msp", "atd", "openGan", "mahalanobis"];
-const OTHERS = DETECTORS.filter((name) => !KEY.includes(name));
+/** What the verdicts are about comes first, so that an interrupted run has said the most. */
+const KEY: readonly Subject[] = [
+  { detector: "msp", backbone: "standard" },
+  { detector: "msp", backbone: "robust" },
+  { detector: "atd", backbone: "robust" },
+  { detector: "openGan", backbone: "standard" },
+  { detector: "openGan", backbone: "robust" },
+  { detector: "mahalanobis", backbone: "standard" },
+  { detector: "mahalanobis", backbone: "robust" },
+];
+const ALL: readonly Subject[] = DETECTORS.flatMap((detector) =>
+  BACKBONES.map((backbone) => ({ detector, backbone })),
+);
 const KEY_SETS: readonly SetName[] = ["in", "easy"];
 const MORE_SETS: readonly SetName[] = ["hard", "noise"];
 
@@ -64,53 +74,40 @@ export interface Extent {
 export function jobsOf({ seeds, full }: Extent): Job[] {
   const jobs = new Map<string, Job>();
   const add = (
-    names: readonly DetectorName[],
+    seed: number,
+    subjects: readonly Subject[],
     sets: readonly SetName[],
-    own: readonly number[],
+    strength: Strength = "pgd-50+apgd-25",
     epsilons: readonly number[] = [EPSILON],
   ): void => {
-    for (const seed of own) {
+    for (const { detector, backbone } of subjects) {
       for (const epsilon of epsilons) {
-        for (const detector of names) {
-          for (const backbone of BACKBONES) {
-            for (const set of sets)
-              put({ seed, detector, backbone, set, epsilon, strength: "pgd-50+apgd-25" });
-          }
+        for (const set of sets) {
+          const job = { seed, detector, backbone, set, epsilon, strength };
+          if (!jobs.has(keyOf(job))) jobs.set(keyOf(job), job);
         }
       }
     }
   };
-  const put = (job: Job): void => {
-    if (!jobs.has(keyOf(job))) jobs.set(keyOf(job), job);
-  };
+  const ablations: readonly Subject[] = ABLATIONS.map((name) => ({
+    detector: `ablation ${name}`,
+    backbone: name === "atd-standard" ? "standard" : "robust",
+  }));
+  const others = EPSILONS.filter((value) => value > 0 && value !== EPSILON);
   const [first, ...rest] = seeds;
-  add(KEY, KEY_SETS, seeds);
-  add(OTHERS, KEY_SETS, [first]);
-  for (const seed of seeds) {
-    for (const name of ABLATIONS) {
-      const backbone = name === "atd-standard" ? "standard" : "robust";
-      for (const set of KEY_SETS)
-        put({ seed, detector: `ablation ${name}`, backbone, set, epsilon: EPSILON, strength: "pgd-20" });
-    }
-    if (seed === first) {
-      add(KEY, MORE_SETS, [first]);
-      for (const epsilon of EPSILONS.filter((value) => value > 0 && value !== EPSILON)) {
-        for (const subject of CURVES) {
-          for (const set of KEY_SETS) put({ ...subject, seed, set, epsilon, strength: "pgd-20" });
-        }
-      }
-    }
+  add(first, KEY, KEY_SETS);
+  add(first, KEY, MORE_SETS);
+  add(first, ALL, KEY_SETS);
+  add(first, CURVES, KEY_SETS, "pgd-20", others);
+  for (const seed of rest) add(seed, KEY, KEY_SETS);
+  for (const seed of seeds) add(seed, ablations, KEY_SETS, "pgd-20");
+  for (const seed of rest) add(seed, KEY, MORE_SETS);
+  for (const seed of rest) add(seed, ALL, KEY_SETS);
+  for (const seed of seeds) add(seed, ALL, MORE_SETS);
+  if (full) {
+    const every = EPSILONS.filter((value) => value > 0);
+    for (const seed of seeds) add(seed, ALL, ["in", ...TEST_OUTS], "pgd-50+apgd-25", every);
   }
-  add(OTHERS, KEY_SETS, rest);
-  add(KEY, MORE_SETS, rest);
-  add(OTHERS, MORE_SETS, seeds);
-  if (full)
-    add(
-      DETECTORS,
-      ["in", ...TEST_OUTS],
-      seeds,
-      EPSILONS.filter((value) => value > 0),
-    );
   return [...jobs.values()];
 }
 

@@ -38,14 +38,7 @@ export function collages(source: Dataset, { count, seed }: MadeOptions): Dataset
   }
   const half = side / 2;
   const { imageSize } = source;
-  return made(
-    source.images instanceof Uint8Array,
-    count,
-    side,
-    "collage",
-    STREAMS.collages,
-    seed,
-    (draw, put) => {
+  return made({ bytes: source.images instanceof Uint8Array, count, side, className: "collage", stream: STREAMS.collages, seed }, (draw, put) => {
       const from = Array.from({ length: 4 }, () => Math.floor(draw() * source.count));
       const mixed = draw() < 0.5;
       const places = shiftedPlaces(draw);
@@ -99,7 +92,7 @@ function turned(y: number, x: number, turns: number, size: number): [number, num
  */
 export function shapes({ count, seed }: MadeOptions): Dataset {
   const side = 28;
-  return made(false, count, side, "shapes", STREAMS.shapes, seed, (draw, put) => {
+  return made({ count, side, className: "shapes", stream: STREAMS.shapes, seed }, (draw, put) => {
     const figures = 2 + Math.floor(4 * draw());
     for (let i = 0; i < figures; i++) {
       const round = draw() < 0.5;
@@ -128,7 +121,7 @@ export function shapes({ count, seed }: MadeOptions): Dataset {
 export function textures({ count, seed }: MadeOptions): Dataset {
   const side = 28;
   const kinds = ["noise", "clouds", "grating", "checks"] as const;
-  const set = made(false, count, side, "texture", STREAMS.textures, seed, (draw, put, index) => {
+  const set = made({ count, side, className: "texture", stream: STREAMS.textures, seed }, (draw, put, index) => {
     const at = TEXTURES[kinds[index % kinds.length]](draw, side);
     for (let y = 0; y < side; y++) for (let x = 0; x < side; x++) put(y, x, clamp01(at(y, x)));
   });
@@ -172,14 +165,19 @@ const TEXTURES = {
   },
 } as const;
 
+interface Made extends MadeOptions {
+  readonly bytes?: boolean;
+  readonly side: number;
+  readonly className: string;
+  readonly stream: number;
+}
+
+/** Most pictures take fewer numbers; one that takes more draws a number a pixel. */
+const FEW = 16;
+
 /** Draws a picture at a time, each from a stream of its own: the first k are the same for any count. */
 function made(
-  bytes: boolean,
-  count: number,
-  side: number,
-  className: string,
-  stream: number,
-  seed: number,
+  { bytes = false, count, side, className, stream, seed }: Made,
   paint: (draw: Draw, put: (y: number, x: number, value: number) => void, index: number) => void,
 ): Dataset {
   if (!(Number.isInteger(count) && count >= 0))
@@ -187,10 +185,13 @@ function made(
   const size = side * side;
   const images = bytes ? new Uint8Array(count * size) : new Float32Array(count * size);
   for (let index = 0; index < count; index++) {
-    const numbers = philoxUniform(size + 64, seed, stream + index);
+    let numbers = philoxUniform(FEW, seed, stream + index);
     let next = 0;
     paint(
-      () => numbers[next++],
+      () => {
+        if (next === FEW) numbers = philoxUniform(size + FEW, seed, stream + index);
+        return numbers[next++];
+      },
       (y, x, value) => {
         images[index * size + y * side + x] = value;
       },

@@ -39,8 +39,16 @@ start("the main job on real digits: at least 93 %, report.json and report.html",
     assert.ok(1 - cosine <= 1e-6, `${layer}: ${cosine}`);
   }
   const html = await readFile(join(out, "report.html"), "utf8");
-  assert.is([...html.matchAll(/<img src="data:image\/png;base64,iVBOR/g)].length, 3);
-  assert.is([...html.matchAll(/<svg /g)].length, 2);
+  assert.ok([...html.matchAll(/<img src="data:image\/png;base64,iVBOR/g)].length >= 5);
+  assert.ok([...html.matchAll(/<svg /g)].length >= 2);
+  assert.equal(
+    report.atd.detectors.map(({ detector }: { detector: string }) => detector),
+    ["MSP, standard classifier", "ATD"],
+  );
+  const [msp, atd] = report.atd.detectors.map(({ auroc }: { auroc: Record<string, number> }) => auroc);
+  assert.ok(msp.both < 0.2 && atd.both > 0.7, `both sides attacked: MSP ${msp.both}, ATD ${atd.both}`);
+  for (const { clean, in: inside, out, both } of [msp, atd])
+    assert.ok(both <= Math.min(inside, out) && Math.max(inside, out) <= clean);
   assert.not.match(html.replace(/base64,[^"]+/g, ""), /NaN|undefined/);
 });
 
