@@ -16,7 +16,18 @@ export const root = fileURLToPath(new URL(".", import.meta.url));
  * The sub-paths of the package: "io" is `handgrad/io`. Its source is src/io/node.ts or src/io/browser.ts
  * where the hosts differ, else src/io/index.ts. A new one is a line here and an entry in package.json.
  */
-export const subPaths = ["io", "data", "metrics", "layers", "neurons", "attacks", "explain", "spade", "atd"];
+export const subPaths = [
+  "io",
+  "data",
+  "metrics",
+  "layers",
+  "neurons",
+  "attacks",
+  "explain",
+  "spade",
+  "atd",
+  "continual",
+];
 
 /** Resolved when the program runs, never bundled: the one run-time dependency and its optional companion. */
 const runTimePackages = ["webgpu", "@sparticuz/chromium"];

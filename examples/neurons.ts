@@ -1,6 +1,9 @@
 // Neurons that seek attention, from the command line: `npm run neurons -- COMMAND`.
 import { HandgradError, ValueError } from "handgrad";
 import { accuracy } from "./neurons/accuracy_command.js";
+import { forget } from "./neurons/forget_command.js";
+import { merge } from "./neurons/merge_command.js";
+import { sweep } from "./neurons/sweep_command.js";
 import { train } from "./neurons/train_command.js";
 import { verify } from "./neurons/verify_command.js";
 
@@ -14,10 +17,22 @@ const HELP = `npm run neurons -- COMMAND [options]
   accuracy every rule beside backpropagation on three data sets and two networks, over seeds, each at a rate chosen on
            validation data; writes accuracy.json and accuracy.html, and goes on after an interrupt
 
+  sweep    learning rates, schedules and ledgers' numbers for streams of tasks, by successive halving on validation images
+  forget   what is left of each task at the end of a stream, with what sweeps chose, over seeds, beside backpropagation with
+           its best schedule and with Adagrad; writes forgetting.json and forgetting.html
+  merge    joins what shards of accuracy, sweep or forget have done
+
   --help         the options of a command`;
 
 /** Each takes what stands behind its name. */
-const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = { train, verify, accuracy };
+const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
+  train,
+  verify,
+  accuracy,
+  sweep,
+  forget,
+  merge,
+};
 
 async function main([command, ...args]: string[]): Promise<void> {
   if (command === undefined || command === "--help") {

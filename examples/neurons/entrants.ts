@@ -4,7 +4,6 @@ import {
   attentionRule,
   earnedRule,
   type LedgerOptions,
-  type PerMember,
   type Rule,
   ruleNamed,
   slowRule,
@@ -61,7 +60,11 @@ interface Earner {
   readonly control?: boolean;
 }
 
-const earner = (name: string, title: string, { base = attentionRule, control = false, rates = LEDGER, ...rest }: Earner): Entrant => ({
+const earner = (
+  name: string,
+  title: string,
+  { base = attentionRule, control = false, rates = LEDGER, ...rest }: Earner,
+): Entrant => ({
   name,
   title,
   local: true,
@@ -82,12 +85,14 @@ const plain = (name: string, title: string, options: Partial<Entrant> = {}): Ent
 });
 
 /** Ledgers of payment² a synapse; the exponent 0.5 is Adagrad. */
-const squares = ([
-  [0.5, [1e-8], "backpropagation with Adagrad (payments², p = .5)"],
-  [0.6, [1e-7, 1e-5], "payments², p = .6"],
-  [0.75, [1e-5, 1e-4], "payments², p = .75"],
-  [1, [1e-4, 1e-3], "payments², p = 1"],
-] as const).map(([aversion, endowments, title]) =>
+const squares = (
+  [
+    [0.5, [1e-8], "backpropagation with Adagrad (payments², p = .5)"],
+    [0.6, [1e-7, 1e-5], "payments², p = .6"],
+    [0.75, [1e-5, 1e-4], "payments², p = .75"],
+    [1, [1e-4, 1e-3], "payments², p = 1"],
+  ] as const
+).map(([aversion, endowments, title]) =>
   earner(aversion === 0.5 ? "adagrad" : `square-${aversion}`, title, {
     ledger: { holder: "synapse", counts: "square", aversion },
     typical: 3e-4,
@@ -174,15 +179,17 @@ export const ENTRANTS: readonly Entrant[] = [
 export function entrantNamed(name: string): Entrant {
   const found = ENTRANTS.find((entrant) => entrant.name === name);
   if (found) return found;
-  throw new ValueError(`rule: "${name}" is not known; take some of ${ENTRANTS.map((one) => one.name).join(", ")}`);
+  throw new ValueError(
+    `rule: "${name}" is not known; take some of ${ENTRANTS.map((one) => one.name).join(", ")}`,
+  );
 }
 
 /** All that may be chosen for an entrant, each of its rates with each schedule (and each endowment). */
-export function gridOf({ rates, endowments = [undefined] }: Entrant): Config[] {
+export function gridOf({ rates, endowments }: Entrant): Config[] {
   const schedules = Object.keys(SCHEDULES) as ScheduleName[];
   return schedules.flatMap((schedule) =>
     rates.flatMap((rate) =>
-      (endowments as readonly (number | undefined)[]).map((endowment) => ({
+      (endowments ?? [undefined]).map((endowment) => ({
         schedule,
         rate,
         ...(endowment !== undefined && { endowment }),
@@ -191,16 +198,42 @@ export function gridOf({ rates, endowments = [undefined] }: Entrant): Config[] {
   );
 }
 
-/** The rule of an ensemble whose networks have these settings. */
-export function ruleOf({ name, title, base, ledger }: Entrant, configs: readonly Config[]): Rule {
-  if (!ledger) return base;
-  const endowment: PerMember = configs.map((config) => config.endowment ?? 1);
-  const { ledger: options } = earnedRule(name, title, { ...ledger, endowment });
-  return { ...base, name, title, ledger: options };
+/** Entrants of a family differ in numbers only, so that one ensemble can have networks of several. */
+export function familyOf({ base, ledger }: Entrant): string {
+  if (!ledger) return base.name;
+  const { holder, counts, shuffled = false } = ledger;
+  return [base.name, holder, counts, ...(shuffled ? ["shuffled"] : [])].join(" ");
+}
+
+/**
+ * The rule of an ensemble, given what each network is.
+ * @throws ValueError if they are of several families
+ */
+export function ruleOf(members: readonly { readonly entrant: Entrant; readonly config: Config }[]): Rule {
+  const [{ entrant: first }] = members;
+  const family = familyOf(first);
+  const stranger = members.find(({ entrant }) => familyOf(entrant) !== family)?.entrant;
+  if (stranger)
+    throw new ValueError(
+      `rule: ${first.name} and ${stranger.name} differ in more than numbers; train them apart`,
+    );
+  if (!first.ledger) return first.base;
+  const ledger: LedgerOptions = {
+    ...first.ledger,
+    endowment: members.map(({ config }) => config.endowment ?? 1),
+    aversion: members.map(({ entrant }) => Number(entrant.ledger?.aversion)),
+    keep: members.map(({ entrant }) => Number(entrant.ledger?.keep ?? 1)),
+  };
+  return { ...first.base, ...earnedRule(family, first.title, ledger), feedback: first.base.feedback };
 }
 
 /** The learning rate of a step, `share` of the stream's steps being done. */
-export function rateOf({ ledger, typical = 0 }: Entrant, config: Config, share: number, tasks: number): number {
+export function rateOf(
+  { entrant, config }: { readonly entrant: Entrant; readonly config: Config },
+  share: number,
+  tasks: number,
+): number {
+  const { ledger, typical = 0 } = entrant;
   const unit = ledger ? ((config.endowment ?? 1) + typical) ** Number(ledger.aversion) : 1;
   return config.rate * unit * SCHEDULES[config.schedule](share, tasks);
 }

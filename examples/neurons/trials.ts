@@ -34,6 +34,8 @@ export type Strategy = "naive" | "joint" | "ewc" | "si" | "replay";
 /** All that a trial's numbers depend on but rule, settings and seed. */
 export interface Protocol {
   readonly data: "mnist" | "fashion";
+  /** Pixels a side: 28, or 14, the means of 2 × 2. */
+  readonly side: 28 | 14;
   readonly stream: StreamName;
   /** Images that a task shows at most. */
   readonly perTask: number;
@@ -46,6 +48,7 @@ export interface Protocol {
 }
 
 export interface Member {
+  readonly entrant: Entrant;
   readonly config: Config;
   readonly seed: number;
 }
@@ -63,10 +66,27 @@ const VALIDATION = 1000;
 const loaded = new Map<string, Promise<Parts>>();
 
 /** 2,000 images for tests, 1,000 to validate on, the rest to train with. */
-export function partsOf(name: Protocol["data"]): Promise<Parts> {
-  const parts = loaded.get(name) ?? (name === "mnist" ? digitParts() : fashionParts());
-  loaded.set(name, parts);
+export function partsOf({ data, side }: Pick<Protocol, "data" | "side">): Promise<Parts> {
+  const key = `${data} ${side}`;
+  const whole = () => (data === "mnist" ? digitParts() : fashionParts());
+  const parts = loaded.get(key) ?? (side === 28 ? whole() : whole().then(halved));
+  loaded.set(key, parts);
   return parts;
+}
+
+/** Images of half the width and height, each pixel the mean of 2 × 2. */
+function halved({ data, ...parts }: Parts): Parts {
+  const [channels, height, width] = data.shape;
+  const [low, narrow] = [height / 2, width / 2];
+  const images = new Float32Array(data.images.length / 4);
+  for (let at = 0; at < images.length; at++) {
+    const [row, column] = [Math.floor(at / narrow), at % narrow];
+    const first = 2 * row * width + 2 * column;
+    const four = [first, first + 1, first + width, first + width + 1];
+    images[at] = four.reduce((sum, from) => sum + data.images[from], 0) / 4;
+  }
+  const { labels, classNames } = data;
+  return { ...parts, data: new Dataset({ images, labels, shape: [channels, low, narrow], classNames }) };
 }
 
 async function digitParts(): Promise<Parts> {
@@ -98,7 +118,7 @@ async function fashionParts(): Promise<Parts> {
 
 export interface GroupOptions {
   readonly protocol: Protocol;
-  readonly entrant: Entrant;
+  /** Of one family. */
   readonly members: readonly Member[];
   readonly strategy?: Strategy;
   /** λ of EWC, c of SI, images of each task in the memory of replay. */
@@ -117,8 +137,8 @@ const SHOWING: Readonly<Record<Strategy, Showing>> = {
 
 /** Trains all members at once, each as if it were alone. */
 export async function runGroup(gpu: Gpu, options: GroupOptions): Promise<RunResult> {
-  const { protocol, entrant, members, strategy = "naive", strength, rows, onProgress } = options;
-  const { data, ...parts } = await partsOf(protocol.data);
+  const { protocol, members, strategy = "naive", strength, rows, onProgress } = options;
+  const { data, ...parts } = await partsOf(protocol);
   const stream = STREAMS[protocol.stream]();
   const seeds = members.map(({ seed }) => seed);
   const { hidden } = protocol;
@@ -135,10 +155,7 @@ export async function runGroup(gpu: Gpu, options: GroupOptions): Promise<RunResu
   const learningRates = zeros(gpu, [members.length]);
   const penalty = penaltyOf(strategy, strength, model.parameters);
   const learner = new Learner(model, {
-    rule: ruleOf(
-      entrant,
-      members.map(({ config }) => config),
-    ),
+    rule: ruleOf(members),
     inputShape: [members.length, 1, data.imageSize],
     learningRate: learningRates,
     momentum: 0,
@@ -162,8 +179,7 @@ export async function runGroup(gpu: Gpu, options: GroupOptions): Promise<RunResu
       model,
       learner,
       learningRates,
-      rateOf: (member, step, steps) =>
-        rateOf(entrant, members[member].config, step / steps, stream.tasks.length),
+      rateOf: (member, step, steps) => rateOf(members[member], step / steps, stream.tasks.length),
       penalty,
       rows,
       onProgress,
@@ -173,7 +189,11 @@ export async function runGroup(gpu: Gpu, options: GroupOptions): Promise<RunResu
   }
 }
 
-function penaltyOf(strategy: Strategy, strength: number | undefined, parameters: Learner["optimizer"]["state"]) {
+function penaltyOf(
+  strategy: Strategy,
+  strength: number | undefined,
+  parameters: Learner["optimizer"]["state"],
+) {
   if (strategy !== "ewc" && strategy !== "si") return undefined;
   if (strength === undefined) throw new ValueError(`${strategy}: strength is missing`);
   return strategy === "ewc"
@@ -186,7 +206,7 @@ export async function trialWork(
   protocol: Protocol,
   { strategy = "naive", rows = "all" }: Pick<GroupOptions, "strategy" | "rows"> = {},
 ): Promise<number> {
-  const { data, ...parts } = await partsOf(protocol.data);
+  const { data, ...parts } = await partsOf(protocol);
   const { tasks, outputs } = STREAMS[protocol.stream]();
   const { hidden, epochs, perTask } = protocol;
   const first = data.imageSize * hidden;
@@ -204,6 +224,3 @@ export async function trialWork(
 
 /** A stream's scenario, for tables. */
 export const scenarioOf = (stream: StreamName): Scenario => STREAMS[stream]().scenario;
-
-/** The same protocol on the validation part. */
-export const onValidation = (protocol: Protocol): Protocol => ({ ...protocol, part: "validation" });

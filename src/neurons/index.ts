@@ -1,5 +1,5 @@
 /** Neurons as self-interested agents: learning by seeking the attention of the next layer. */
-export type { ActionPlan, Budget, LedgerOptions } from "./actions.js";
+export type { ActionPlan, Budget, LedgerOptions, PerMember } from "./actions.js";
 export { attention } from "./attention.js";
 export {
   attentionRule,
