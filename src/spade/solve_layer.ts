@@ -1,6 +1,7 @@
 /** One layer by the solver that is asked for. */
 import { ValueError } from "../gpu/errors.js";
 import { chooseOnly } from "./baselines.js";
+import { exactSpade } from "./exact_spade.js";
 import { fastSpade } from "./fast_spade.js";
 import type { LayerProblem, Solution, Solved } from "./layer_problem.js";
 import type { SolveOptions } from "./options.js";
@@ -87,6 +88,10 @@ async function solution(
     const blockSize = pattern ? pattern.of * Math.ceil(wanted / pattern.of) : wanted;
     return fastSpade(problem, await problem.factors(), { blockSize, removed, ratio, threshold, pattern });
   }
-  if (solver === "spade") throw new ValueError("solve: spade is not there yet");
+  if (solver === "spade") {
+    const groupSize = options.groupSize ?? (pattern ? 1 : area);
+    const whole = pattern ? removed : groupSize * Math.floor((ratio * weights) / groupSize + 0.5);
+    return exactSpade(problem, await problem.factors(), { groupSize, removed: whole, pattern });
+  }
   return chooseOnly(problem, { solver, removed, pattern, seed, stream });
 }
