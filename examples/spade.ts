@@ -1,5 +1,4 @@
 // Networks pruned to one sample, from the command line: `npm run spade -- train | tune | experiment | merge | explain`.
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Gpu, HandgradError, openGpu, ValueError } from "handgrad";
@@ -11,6 +10,8 @@ import type { TunedRatios } from "./spade/plan.js";
 import { printExperiment } from "./spade/print.js";
 import { runTrain } from "./spade/train.js";
 import { runTune } from "./spade/tune.js";
+import { readTuned, tunedFile } from "./spade/tuned.js";
+import { runVisualize } from "./spade/visualize.js";
 import { writeWhole } from "./spade/write_whole.js";
 import { wholeNumber } from "./start/options.js";
 import { printTable } from "./start/table.js";
@@ -22,7 +23,8 @@ const HELP = `npm run spade -- COMMAND [options]
   experiment   attributions against the masks of planted triggers, in the network, in its traces and in the controls;
                writes experiment.json
   merge        joins the shards of an experiment
-  tune         searches for ratios on scenes that the experiment does not look at; writes tuned.json
+  tune         searches for a network's ratios on scenes that the experiment does not look at; writes NET.ratios.json
+  visualize    what excites the triggers' classes, in the network and in traces; writes sheets and causes.json
   train        plants the triggers and trains a network on them; writes safetensors
 
   --help       the options of a command`;
@@ -68,8 +70,17 @@ Goes on from where the same command was interrupted; more images add to those th
   --images N     scenes a network (default 100; 4 with --quick)
   --dear N       scenes a network for LIME, occlusion, ablation and the exact solver (default 20; 0 with --quick)
   --landscape N  tuning scenes a network, on which untuned ratios and kinds of copies are compared (default 0)
-  --tuned FILE   ratios from \`tune\` (default ${join(WEIGHTS_FOLDER, "tuned.json")})
+  --tuned DIR    where the ratios from \`tune\` are (default ${WEIGHTS_FOLDER})
 ${SHARD_HELP}
+${COMMON}`;
+
+const VISUALIZE_HELP = `npm run spade -- visualize [options]
+
+  --nets LIST    networks with commas (default all; the first with --quick)
+  --weights DIR  where they are (default ${WEIGHTS_FOLDER})
+  --tuned DIR    where the ratios from \`tune\` are (default ${WEIGHTS_FOLDER})
+  --each N       pictures of each kind and trigger (default 3; 1 with --quick)
+  --steps N      of the optimization of a picture (default 128; 32 with --quick)
 ${COMMON}`;
 
 const MERGE_HELP = `npm run spade -- merge [options]
@@ -99,6 +110,7 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   experiment,
   merge,
   tune,
+  visualize,
   train,
 };
 
@@ -173,7 +185,7 @@ async function tune(args: string[]): Promise<void> {
       seed: wholeNumber("seed", values.seed, 0),
       out,
     });
-    const file = join(out, "tuned.json");
+    const file = tunedFile(json.command.net, out);
     await writeWhole(file, `${JSON.stringify(json, null, 2)}\n`);
     printTable(
       ["method", "dense", "ratios for all", "own ratios"],
@@ -194,7 +206,7 @@ async function experiment(args: string[]): Promise<void> {
     images: { type: "string" },
     dear: { type: "string" },
     landscape: { type: "string", default: "0" },
-    tuned: { type: "string", default: join(WEIGHTS_FOLDER, "tuned.json") },
+    tuned: { type: "string", default: WEIGHTS_FOLDER },
     shard: { type: "string" },
     fresh: { type: "boolean", default: false },
   } as const;
@@ -208,7 +220,8 @@ async function experiment(args: string[]): Promise<void> {
   const dearImages = wholeNumber("dear", values.dear ?? (quick ? "0" : "20"), 0);
   const landscapeImages = wholeNumber("landscape", values.landscape, 0);
   const seed = wholeNumber("seed", values.seed, 0);
-  const tuned = await readTuned(values.tuned);
+  const tuned: Record<string, TunedRatios> = {};
+  for (const net of nets) tuned[net] = await readTuned(net, values.tuned);
   await makeFolder(out);
   await withGpu(adapter, (gpu) =>
     runExperiment(gpu, {
@@ -228,15 +241,39 @@ async function experiment(args: string[]): Promise<void> {
   else console.log(`shard ${values.shard} is done; join all by: npm run spade -- merge --out ${out}`);
 }
 
-async function readTuned(file: string): Promise<TunedRatios> {
-  try {
-    const { one, byMethod } = JSON.parse(await readFile(file, "utf8"));
-    return { one, byMethod };
-  } catch (cause) {
-    throw new ValueError(`--tuned got "${file}", which cannot be read: ${(cause as Error).message}`, {
-      cause,
-    });
-  }
+async function visualize(args: string[]): Promise<void> {
+  const options = {
+    ...COMMON_OPTIONS,
+    nets: { type: "string" },
+    weights: { type: "string", default: WEIGHTS_FOLDER },
+    tuned: { type: "string", default: WEIGHTS_FOLDER },
+    each: { type: "string" },
+    steps: { type: "string" },
+  } as const;
+  const { values } = parseArgs({ args, options });
+  if (values.help) return console.log(VISUALIZE_HELP);
+  const { quick, out, weights, tuned } = values;
+  const names = await netNames(weights);
+  const each = wholeNumber("each", values.each ?? (quick ? "1" : "3"), 1);
+  const steps = wholeNumber("steps", values.steps ?? (quick ? "32" : "128"), 1);
+  const seed = wholeNumber("seed", values.seed, 0);
+  const nets = values.nets?.split(",") ?? (quick ? names.slice(0, 1) : names);
+  await makeFolder(out);
+  await withGpu(values.adapter, async (gpu) => {
+    const rows = await runVisualize(gpu, { nets, weights, tuned, each, steps, seed, out });
+    const cells = ([mean, low, high]: readonly number[]): string =>
+      `${mean.toFixed(2)} [${low.toFixed(2)}, ${high.toFixed(2)}]`;
+    printTable(
+      ["visualized in", "likeness to the pattern", "toward the trigger's features", "pictures"],
+      rows.map(({ look, pattern, towardTrigger, n }) => [
+        look,
+        cells(pattern),
+        cells(towardTrigger),
+        String(n),
+      ]),
+    );
+    console.log(`\nsee ${join(out, "causes.json")} and the sheets beside it`);
+  });
 }
 
 async function merge(args: string[]): Promise<void> {

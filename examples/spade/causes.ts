@@ -14,6 +14,8 @@ export type Look = "dense" | "trace of a triggered sample" | "trace of a clean s
 export interface Visualization {
   readonly trigger: number;
   readonly look: Look;
+  /** The sample whose trace it is. */
+  readonly image?: number;
   /** [height · width], 0–1. */
   readonly pixels: Float32Array;
   /** The largest correlation of any window with the trigger's pattern, -1 to 1. */
@@ -72,6 +74,7 @@ export async function visualizeCauses(
         found.push({
           trigger,
           look,
+          ...(images ? { image: chosen[at].index } : {}),
           pixels,
           patternCorrelation: patternCorrelation(pixels, side, trigger),
           towardTrigger: cosine(features, causes[0]) - cosine(features, causes[1]),

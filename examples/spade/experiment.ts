@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { Gpu, Tensor } from "handgrad";
 import { type AttributionName, maskAuc, measureMaps, randomMaps, sobelMaps } from "handgrad/explain";
+import type { Sequential } from "handgrad/layers";
 import { meanInterval } from "handgrad/metrics";
 import { prunableLayers } from "handgrad/spade";
 import { Checkpoint, mergeCheckpoints } from "../experiment/checkpoint.js";
@@ -9,6 +10,7 @@ import { checkpointFile, runJobs, type Shard } from "../experiment/shard.js";
 import { startProgress } from "../start/progress.js";
 import type { ChunkResult, Variant } from "./chunk.js";
 import { measureChunk } from "./chunk.js";
+import { measureClean } from "./clean.js";
 import { methodOptions, PAPER_METHODS } from "./methods.js";
 import { loadNet, type Net } from "./nets.js";
 import { CHUNK, COPIES, MAIN_SETTING, type Part, PARTS, planOf, type TunedRatios } from "./plan.js";
@@ -28,7 +30,8 @@ export interface ExperimentCommand {
   readonly images: number;
   readonly dearImages: number;
   readonly landscapeImages: number;
-  readonly tuned: TunedRatios;
+  /** Of each network. */
+  readonly tuned: Readonly<Record<string, TunedRatios>>;
   readonly seed: number;
   readonly out: string;
   readonly shard: Shard;
@@ -41,11 +44,10 @@ interface Job {
   readonly chunk: number;
 }
 
-/** A job's value, or what is known of a network. */
+/** A job's value. */
 interface Saved {
-  readonly part: string;
   readonly net: string;
-  readonly result: ChunkResult;
+  readonly results: Readonly<Record<string, ChunkResult>>;
 }
 
 /** What a shard writes of its networks beside the jobs' numbers. */
@@ -94,8 +96,6 @@ export async function runExperiment(gpu: Gpu, command: ExperimentCommand): Promi
       nets.set(name, net);
       facts.push({ name, figures: net.figures, floors: await floorsOf(gpu, net.evaluation) });
     }
-    const [first] = nets.values();
-    const plan = planOf({ ...command, layers: layersOf(first), smallLayers: layersOf(first, SMALL_LAYER) });
     const adapter = gpu.info.description || gpu.info.device || gpu.info.vendor;
     const checkpoint = Checkpoint.open<Saved>(checkpointFile(out, NAME, shard), {
       settings: settingsOf(command),
@@ -104,16 +104,14 @@ export async function runExperiment(gpu: Gpu, command: ExperimentCommand): Promi
     });
     const progress = startProgress("experiment");
     try {
-      await runJobs(jobsOf(command.nets, plan), {
+      await runJobs(jobsOf([...nets.values()], command), {
         shard,
         checkpoint,
         keyOf: ({ net, part, chunk }) => `${part.name} / ${net} / ${chunk}`,
         run: async ({ net, part, chunk }) => {
           const { model, [part.of]: samples } = nets.get(net) as Loaded;
           const chosen = samples.slice(chunk * CHUNK, (chunk + 1) * CHUNK);
-          const dense = part.name !== PARTS.exact;
-          const result = await measureChunk(gpu, model, chosen, { ...part, dense, seed });
-          return { part: part.name, net, result: rounded(result) };
+          return { net, results: rounded(await measure(gpu, model, chosen, part, seed)) };
         },
         onProgress: (done, of, job) => {
           const note = job ? `${job.net}, ${job.part.name}` : "";
@@ -130,15 +128,36 @@ export async function runExperiment(gpu: Gpu, command: ExperimentCommand): Promi
   }
 }
 
+/** What a job finds, by the name of a table. */
+async function measure(
+  gpu: Gpu,
+  model: Sequential,
+  samples: readonly Sample[],
+  part: Part,
+  seed: number,
+): Promise<Readonly<Record<string, ChunkResult>>> {
+  if (part.name === PARTS.clean) {
+    const { methods, copies, settings } = part;
+    const [{ name: setting, ratios }] = settings;
+    return measureClean(gpu, model, samples, { methods, copies, setting, ratios: ratios.all, seed });
+  }
+  const dense = part.name !== PARTS.exact;
+  return { [part.name]: await measureChunk(gpu, model, samples, { ...part, dense, seed }) };
+}
+
 /** The first images of every network and part come first, so that an interrupted run is a smaller experiment. */
-function jobsOf(nets: readonly string[], plan: readonly Part[]): Job[] {
-  const chunks = (part: Part): number => Math.ceil(part.images / CHUNK);
-  const most = Math.max(...plan.map(chunks));
-  return Array.from({ length: most }, (_, chunk) => chunk).flatMap((chunk) =>
-    plan
-      .filter((part) => chunk < chunks(part))
-      .flatMap((part) => nets.map((net): Job => ({ net, part, chunk }))),
-  );
+function jobsOf(nets: readonly Net[], { tuned, ...sizes }: ExperimentCommand): Job[] {
+  const jobs = nets.flatMap((net) => {
+    const layers = { layers: layersOf(net), smallLayers: layersOf(net, SMALL_LAYER) };
+    return planOf({ ...sizes, ...layers, tuned: tuned[net.name] }).flatMap((part) =>
+      Array.from(
+        { length: Math.ceil(part.images / CHUNK) },
+        (_, chunk): Job => ({ net: net.name, part, chunk }),
+      ),
+    );
+  });
+  // Stable: parts and networks keep their order within a chunk.
+  return jobs.sort((a, b) => a.chunk - b.chunk);
 }
 
 /** The layers that are pruned by default, of at most so many inputs. */
@@ -177,7 +196,7 @@ async function floorsOf(gpu: Gpu, samples: readonly Sample[]): Promise<NetFacts[
 }
 
 /** Six digits are more than the numbers mean. */
-function rounded(result: ChunkResult): ChunkResult {
+function rounded<Value>(result: Value): Value {
   return JSON.parse(
     JSON.stringify(result, (_key, value) =>
       typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(6)) : value,
@@ -214,10 +233,12 @@ const VARIANTS: readonly Variant[] = ["dense", "spade", "fastspade", "otherSampl
 export function summarize(files: readonly string[]): ExperimentJson {
   const { settings, abouts, values } = mergeCheckpoints<Saved>(files);
   const tables = new Map<string, Table>();
-  for (const { part, net, result } of values.values()) {
-    const table = tables.get(part) ?? new Table();
-    tables.set(part, table);
-    table.add(net, result);
+  for (const { net, results } of values.values()) {
+    for (const [part, result] of Object.entries(results)) {
+      const table = tables.get(part) ?? new Table();
+      tables.set(part, table);
+      table.add(net, result);
+    }
   }
   const about = abouts[0] as { adapter: string; nets: NetFacts[] };
   const names = about.nets.map(({ name }) => name);

@@ -5,7 +5,7 @@ import { type Gpu, ValueError } from "handgrad";
 import { loadModel, type Sequential } from "handgrad/layers";
 import type { TrainFigures } from "./train.js";
 
-export const WEIGHTS_FOLDER = "weights";
+export const WEIGHTS_FOLDER = join("weights", "spade");
 
 export interface Net {
   readonly name: string;

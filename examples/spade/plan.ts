@@ -2,7 +2,7 @@
 import type { AttributionName } from "handgrad/explain";
 import { gaussianNoise, type Ratios, resizedCrop, shift } from "handgrad/spade";
 import type { Copies, MethodRatios, Setting } from "./chunk.js";
-import { CHEAP_METHODS, DEAR_METHODS } from "./methods.js";
+import { CHEAP_METHODS, DEAR_METHODS, PAPER_METHODS } from "./methods.js";
 
 export interface Part {
   readonly name: string;
@@ -31,7 +31,12 @@ export interface TunedRatios {
 export const MAIN_SETTING = "tuned by method";
 export const EXACT_SETTING = "small layers 0.5";
 
-export const PARTS = { main: "main", dear: "dear methods", exact: "exact solver" } as const;
+export const PARTS = {
+  main: "main",
+  dear: "dear methods",
+  exact: "exact solver",
+  clean: "clean images",
+} as const;
 
 export interface PlanOptions {
   /** Images of each network. */
@@ -65,12 +70,8 @@ export function planOf(options: PlanOptions): Part[] {
       methods: CHEAP_METHODS,
       settings: [
         main,
-        { ...main, name: "tuned for all", ratios: { all: tuned.one } },
-        ...[0.5, 0.8].map((ratio) => ({
-          name: `uniform ${ratio}`,
-          ratios: { all: ratio },
-          variants: ["fastspade"] as const,
-        })),
+        { name: "tuned for all", ratios: { all: tuned.one }, variants: ["fastspade"] },
+        { name: "uniform 0.5", ratios: { all: 0.5 }, variants: ["fastspade"] },
       ],
     },
     {
@@ -86,6 +87,13 @@ export function planOf(options: PlanOptions): Part[] {
       images: dearImages,
       methods: CHEAP_METHODS,
       settings: [{ name: EXACT_SETTING, ratios: { all: small }, variants: ["spade", "fastspade"] }],
+    },
+    {
+      ...common,
+      name: PARTS.clean,
+      images: dearImages,
+      methods: CHEAP_METHODS.filter((method) => PAPER_METHODS.includes(method)),
+      settings: [{ name: "tuned for all", ratios: { all: tuned.one }, variants: ["fastspade"] }],
     },
     ...landscapeOf(options),
   ];
