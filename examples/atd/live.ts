@@ -99,6 +99,11 @@ function bothOf(gpu: Gpu, inside: Dataset, outside: Dataset): Tensor {
 }
 
 const SIDE = 28;
+/** Of a strip on the page, in pixels. */
+const WIDTH = 880;
+
+const centered = (tag: "td" | "th", text: string, color = "ink"): string =>
+  `<${tag} style="text-align:center;padding:0;color:var(--${color})">${text}</${tag}>`;
 
 export interface LiveSection {
   readonly title: string;
@@ -126,18 +131,18 @@ export async function liveSection(
     const { shown, threshold } = result;
     const said = (score: number): string => (score >= threshold ? "in" : "out");
     const cell = (score: number, right: boolean): string =>
-      `<td style="color:var(--${right ? "good" : "bad"})">${score.toFixed(1)} ${score >= threshold ? "in" : "out"}</td>`;
-    const row = (name: string, pick: (image: ShownImage) => number): string =>
-      `<tr><th scope="row">${name}</th>${shown.map((image) => cell(pick(image), said(pick(image)) === image.kind)).join("")}</tr>`;
+      centered("td", `${score.toFixed(1)} ${said(score)}`, right ? "good" : "bad");
+    const row = (pick: (image: ShownImage) => number): string =>
+      `<tr>${shown.map((image) => cell(pick(image), said(pick(image)) === image.kind)).join("")}</tr>`;
     const png = await stripPng(shown, SIDE);
     strips.push(
       `<h3>${escapeHtml(result.title)}</h3>` +
         figure(
-          `${imageTag(png, `images attacked against ${result.title}`, 880)}
-<table class="scores"><thead><tr><th>truly</th>${shown.map(({ kind }) => `<th>${kind}</th>`).join("")}</tr></thead>
-<tbody>${row("before", ({ before }) => before)}${row("after", ({ after }) => after)}</tbody></table>`,
-          `From the top: image, what the attack added (ten times over; blue brighter, red darker), the result. Below: the ` +
-            `score before and after, and what it makes of the image. From ${threshold.toFixed(1)} on an image is taken for in, as ` +
+          `${imageTag(png, `images attacked against ${result.title}`, WIDTH)}
+<table style="table-layout:fixed;width:${WIDTH}px;max-width:100%"><thead><tr>${shown.map(({ kind }) => `${centered("th", kind)}`).join("")}</tr></thead>
+<tbody>${row(({ before }) => before)}${row(({ after }) => after)}</tbody></table>`,
+          `From the top: image, what the attack added (ten times over; blue brighter, red darker), the result. Below: what ` +
+            `the image is, the score before and after, and what it says. From ${threshold.toFixed(1)} on an image is taken for in, as ` +
             `95 % of the clean ones are that are in.`,
         ),
     );

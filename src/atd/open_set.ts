@@ -38,7 +38,16 @@ export function collages(source: Dataset, { count, seed }: MadeOptions): Dataset
   }
   const half = side / 2;
   const { imageSize } = source;
-  return made({ bytes: source.images instanceof Uint8Array, count, side, className: "collage", stream: STREAMS.collages, seed }, (draw, put) => {
+  return made(
+    {
+      bytes: source.images instanceof Uint8Array,
+      count,
+      side,
+      className: "collage",
+      stream: STREAMS.collages,
+      seed,
+    },
+    (draw, put) => {
       const from = Array.from({ length: 4 }, () => Math.floor(draw() * source.count));
       const mixed = draw() < 0.5;
       const places = shiftedPlaces(draw);
@@ -121,10 +130,13 @@ export function shapes({ count, seed }: MadeOptions): Dataset {
 export function textures({ count, seed }: MadeOptions): Dataset {
   const side = 28;
   const kinds = ["noise", "clouds", "grating", "checks"] as const;
-  const set = made({ count, side, className: "texture", stream: STREAMS.textures, seed }, (draw, put, index) => {
-    const at = TEXTURES[kinds[index % kinds.length]](draw, side);
-    for (let y = 0; y < side; y++) for (let x = 0; x < side; x++) put(y, x, clamp01(at(y, x)));
-  });
+  const set = made(
+    { count, side, className: "texture", stream: STREAMS.textures, seed },
+    (draw, put, index) => {
+      const at = TEXTURES[kinds[index % kinds.length]](draw, side);
+      for (let y = 0; y < side; y++) for (let x = 0; x < side; x++) put(y, x, clamp01(at(y, x)));
+    },
+  );
   const labels = Uint32Array.from({ length: count }, (_, i) => i % kinds.length);
   return new Dataset({ images: set.images, labels, shape: set.shape, classNames: kinds });
 }
