@@ -48,8 +48,8 @@ export interface Entrant {
   readonly base: Rule;
 }
 
-const PLAIN = [0.025, 0.05, 0.1, 0.2];
-const LEDGER = [0.15, 0.3, 0.6, 1.2];
+const PLAIN = [0.003, 0.006, 0.0125, 0.025, 0.05, 0.1, 0.2, 0.4];
+const LEDGER = [0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.4];
 
 interface Earner {
   readonly ledger: Omit<LedgerOptions, "endowment">;
@@ -171,7 +171,7 @@ export const ENTRANTS: readonly Entrant[] = [
   plain("power-1.5", "attention as Σ|w|^1.5"),
   plain("share", "share of attention"),
   plain("slow", "slow attention"),
-  plain("normalized", "a unit step a neuron", { rates: [0.003, 0.006, 0.012, 0.025] }),
+  plain("normalized", "a unit step a neuron", { rates: [2e-4, 4e-4, 8e-4, 0.0015, 0.003, 0.006, 0.012, 0.025] }),
   plain("direct-feedback-alignment", "direct feedback alignment", { control: true }),
 ];
 

@@ -184,21 +184,23 @@ class Runner {
   private closeTask({ codes, steps }: Stage, penalty: Penalty): void {
     const { gpu, members } = this;
     const { parameters } = this.options.model;
-    gpu.scope(() => {
-      const sums = Object.fromEntries(
-        Object.entries(parameters).map(([name, { shape }]) => [name, zeros(gpu, shape)]),
-      );
-      const looks = penalty.wantsSquares ? Math.min(steps, FISHER_STEPS) : 0;
-      const size = codes.length / steps;
+    const sums: Record<string, Tensor> = {};
+    for (const [name, { shape }] of Object.entries(parameters)) sums[name] = zeros(gpu, shape);
+    const size = codes.length / steps;
+    const own = zeros(gpu, [members, size / members], { dtype: "u32" });
+    const looks = penalty.wantsSquares ? Math.min(steps, FISHER_STEPS) : 0;
+    try {
       for (let step = steps - looks; step < steps; step++) {
-        const own = tensor(gpu, codes.slice(step * size, (step + 1) * size), [members, size / members]);
+        own.write(codes.slice(step * size, (step + 1) * size));
         gpu.scope(() => {
           for (const [name, squares] of Object.entries(this.squares(own)))
             add(sums[name], mul(squares, members / (looks * size)), { out: sums[name] });
         });
       }
       penalty.taskDone(sums);
-    });
+    } finally {
+      for (const one of [own, ...Object.values(sums)]) one.dispose();
+    }
   }
 
   /** Squared gradients by parameter, a sample at a time, summed, by the chain rule. */
