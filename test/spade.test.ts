@@ -35,7 +35,7 @@ import {
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { convGeometry } from "../src/ops/conv_geometry.js";
-import { addGram } from "../src/spade/gram.js";
+import { addGram, gramPlan, plainPlan } from "../src/spade/gram.js";
 import { gramShape } from "../src/spade/gram_items.js";
 import { LayerProblem } from "../src/spade/layer_problem.js";
 import { solveLayer } from "../src/spade/solve_layer.js";
@@ -46,7 +46,7 @@ import { sharedGpu } from "./helpers/gpu.js";
 import { seededRandom } from "./helpers/shapes.js";
 import { upload } from "./helpers/tensors.js";
 import { type Array64, array64 } from "./reference/array64.js";
-import { constrainedLeastSquares, damped, exactObs, pruningError } from "./reference/pruning.js";
+import { constrainedLeastSquares, damped, exactObs, pruningError, windowGram } from "./reference/pruning.js";
 
 const spade = suite("spade");
 
@@ -62,8 +62,8 @@ function problemOf(gpu: Gpu, w: Array64, kernel: readonly [number, number] | und
   layer.parameters.weight.write(Float32Array.from(values));
   const problem = new LayerProblem("0", layer, 1, 0.01);
   problem.h.write(Float32Array.from(h.data));
-  const dispose = async () => {
-    await problem.dispose();
+  const dispose = () => {
+    problem.dispose();
     model.dispose();
   };
   return { problem, dispose };
@@ -94,9 +94,49 @@ spade("the Hessian of a convolution's inputs is the golden one", async () => {
     );
     const x = upload(gpu, inputs.x);
     const h = zeros(gpu, [1, ...outputs.hessian.shape]);
-    addGram(x, h, gramShape(geometry), { samples: 1, scale: 2 / images, accumulate: false });
-    assertClose({ shape: outputs.hessian.shape, data: await h.data() }, outputs.hessian, { what: name });
+    const shape = gramShape(geometry);
+    for (const plan of [gramPlan(gpu, shape), plainPlan(shape)]) {
+      addGram(x, h, shape, { samples: 1, scale: 2 / images, accumulate: false, plan });
+      assertClose({ shape: outputs.hessian.shape, data: await h.data() }, outputs.hessian, { what: name });
+    }
     for (const held of [x, h]) held.dispose();
+  }
+});
+
+spade("Hessians of any windows, groups and batches agree with float64", async () => {
+  const gpu = await sharedGpu();
+  const one = { kernel: 3, padding: 1, stride: 1, dilation: 1, groups: 1 };
+  const cases = [
+    { shape: [2, 5, 7, 6], samples: 2, windows: one },
+    { shape: [2, 4, 5, 5], samples: 1, windows: { ...one, kernel: 5, padding: 2 } },
+    { shape: [2, 3, 6, 7], samples: 1, windows: { ...one, padding: 0 } },
+    { shape: [2, 4, 4, 4], samples: 1, windows: { ...one, padding: 2 } },
+    { shape: [2, 3, 2, 2], samples: 1, windows: one },
+    { shape: [2, 6, 7, 7], samples: 1, windows: { ...one, stride: 2 } },
+    { shape: [2, 3, 9, 9], samples: 1, windows: { ...one, dilation: 2 } },
+    { shape: [4, 8, 6, 6], samples: 2, windows: { ...one, groups: 8 } },
+    { shape: [2, 40, 4, 4], samples: 1, windows: one },
+    { shape: [7, 10, 1, 1], samples: 1, windows: { ...one, kernel: 1, padding: 0 } },
+    { shape: [300, 4, 5, 5], samples: 1, windows: one },
+  ];
+  for (const { shape, samples, windows } of cases) {
+    const { kernel, groups } = windows;
+    const x = seededRandom(shape[1]).array(shape, { low: -1, high: 1 });
+    const images = shape[0] / samples;
+    const wide = [images, ...shape.slice(1)];
+    const weight = [groups, shape[1] / groups, kernel, kernel];
+    const geometry = convGeometry({ op: "test", wide: ["x", wide], weight: ["w", weight] }, windows);
+    const size = (shape[1] / groups) * kernel * kernel;
+    const [given, h] = [upload(gpu, x), zeros(gpu, [samples * groups, size, size])];
+    const each = x.data.length / samples;
+    const wanted = Array.from({ length: samples }, (_, sample) =>
+      windowGram(array64(wide, x.data.slice(sample * each, (sample + 1) * each)), windows),
+    );
+    for (const accumulate of [false, true])
+      addGram(given, h, gramShape(geometry), { samples, scale: 0.5, accumulate });
+    const expected = wanted.flatMap(({ data }) => [...data]);
+    assertClose(await h.data(), expected, { tolerance: 1e-5, what: `${shape} ${JSON.stringify(windows)}` });
+    for (const held of [given, h]) held.dispose();
   }
 });
 
@@ -112,7 +152,7 @@ spade("block OBS gives the golden weights and masks", async () => {
     const oneBlock = await solved(problem, sparsity, { blockSize: inputs.w.shape[1] });
     assertClose(oneBlock.w, outputs.wPrunedOneBlock, { tolerance: 1e-3, what: `${name} in one block` });
     assertExact(zerosOf(oneBlock.w), zerosOf(outputs.wPrunedOneBlock), `${name} mask in one block`);
-    await dispose();
+    dispose();
   }
 });
 
@@ -127,7 +167,7 @@ spade("exact OBS gives the golden weights of a fixed count a row", async () => {
     const wanted = outputs.wObcPerRow as Array64;
     assertClose(w, wanted, { tolerance: 1e-3, what: name });
     assertExact(zerosOf(w), zerosOf(wanted), `${name} mask`);
-    await dispose();
+    dispose();
   }
 });
 
@@ -171,7 +211,7 @@ spade(
         tolerance: 1e-3,
         what: "greedy",
       });
-      await dispose();
+      dispose();
     }
   },
 );
@@ -188,7 +228,7 @@ spade("exact OBS errs less than block OBS, that less than magnitude, and that le
     errors.push(pruningError(result.w.data, w, h));
   }
   for (let i = 1; i < errors.length; i++) assert.ok(errors[i - 1] < errors[i], `${errors}`);
-  await dispose();
+  dispose();
 });
 
 const MODEL = [
@@ -248,7 +288,7 @@ spade("every solver removes exactly what is asked for, and the trace runs as a n
       const values = (await trace.model.parameters[`${name}.weight`].data()) as Float32Array;
       assert.is(values.filter((value) => value === 0).length, removed, `${solver} ${name}`);
     }
-    const { y } = trace.model.forward(one);
+    const y = gpu.scope(() => trace.model.forward(one).y);
     const logits = await y.data();
     assert.is(logits.indexOf(Math.max(...logits)), trace.prediction.trace);
     y.dispose();
@@ -307,9 +347,9 @@ spade("a batch gives what its samples give alone, and chunks change the draws on
 });
 
 spade("batch norm folded gives the same dense network, and other layers by name", async () => {
-  const { model, x, dispose } = await bench();
+  const { gpu, model, x, dispose } = await bench();
   const folded = await calibrate(model, x, { samples: 4, batchNorm: "fold", layers: ["3", "7"] });
-  const [a, b] = [model.forward(x).y, folded.model.forward(x).y];
+  const [a, b] = [model, folded.model].map((network) => gpu.scope(() => network.forward(x).y));
   assertClose(await b.data(), await a.data(), { tolerance: 1e-4 });
   const traces = await solve(folded, { ratios: { "3": 0.5, "7": 0.5 } });
   assert.equal(traces[0].sparsity, { "3": 0.5, "7": 0.5 });

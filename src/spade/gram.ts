@@ -1,11 +1,23 @@
 /** The Hessians of a layer's inputs, H = 2/N Σ x xᵀ over all positions of all images, on the device. */
 import assembleWgsl from "../../shaders/spade_gram_assemble.wgsl";
 import channelsLastWgsl from "../../shaders/spade_channels_last.wgsl";
+import gramWgsl from "../../shaders/spade_gram.wgsl";
 import subgroupWgsl from "../../shaders/spade_gram_subgroup.wgsl";
-import { defineKernel, gridFor, sizeOf } from "../gpu/kernel.js";
+import type { Gpu } from "../gpu/gpu.js";
+import { defineKernel, gridFor, type Kernel, sizeOf } from "../gpu/kernel.js";
+import type { Constants } from "../gpu/wgsl.js";
 import { adapterTraits } from "../ops/matmul_plan.js";
 import { type Tensor, tensor } from "../tensor.js";
-import { endClass, firstClass, type GramShape, gramItems, gramWork, partSize } from "./gram_items.js";
+import {
+  endClass,
+  firstClass,
+  type GramShape,
+  gramItems,
+  gramWork,
+  partSize,
+  type Tile,
+  WORDS_AN_ITEM,
+} from "./gram_items.js";
 
 /** No binding passes it. */
 export const MOST_BYTES = 64 * 2 ** 20;
@@ -38,36 +50,59 @@ interface GramCall {
   readonly items: number;
   readonly slices: number;
   readonly sliceImages: number;
-  readonly tile: { readonly TILE_M: number; readonly TILE_N: number; readonly LANES: number };
+  readonly plan: GramPlan;
 }
 
-const gramKernel = defineKernel<GramCall>({
-  name: "spade_gram_subgroup",
-  wgsl: subgroupWgsl,
-  bindings: { x: "read", items: "read", parts: "write" },
-  constants: (_shapes, { tile }) => tile,
-  shape: (_inputs, { shape, samples, slices }) => ({
-    parts: [samples * shape.groups, slices, 4 * partSize(shape)],
-  }),
-  uniforms: (_shapes, { shape, samples, items, slices, sliceImages }) => {
-    const plane = shape.rows * shape.columns * shape.blocks;
-    return {
-      items,
-      slices,
-      groups: shape.groups,
-      problems: samples * shape.groups,
-      group_step: plane,
-      sample_step: shape.images * shape.groups * plane,
-      slice_step: sliceImages * shape.groups * plane,
-      images: shape.images,
-      slice_images: sliceImages,
-      part: partSize(shape),
-    };
-  },
-  grid: (_shapes, limits, { shape, samples, items, slices }) =>
-    gridFor(items * slices * samples * shape.groups, 1, limits),
-  work: (_shapes, { shape, samples }) => samples * gramWork(shape),
-});
+/** Which kernel, and what one workgroup computes, in vec4 of rows and columns. */
+interface GramPlan extends Tile {
+  readonly kernel: Kernel<GramCall>;
+  readonly constants: Constants;
+}
+
+function gramKernel(name: string, wgsl: string): Kernel<GramCall> {
+  return defineKernel<GramCall>({
+    name,
+    wgsl,
+    bindings: { x: "read", items: "read", parts: "write" },
+    constants: (_shapes, { plan }) => plan.constants,
+    shape: (_inputs, { shape, samples, slices }) => ({
+      parts: [samples * shape.groups, slices, 4 * partSize(shape)],
+    }),
+    uniforms: (_shapes, { shape, samples, items, slices, sliceImages }) => {
+      const plane = shape.rows * shape.columns * shape.blocks;
+      return {
+        items,
+        slices,
+        groups: shape.groups,
+        problems: samples * shape.groups,
+        group_step: plane,
+        sample_step: shape.images * shape.groups * plane,
+        slice_step: sliceImages * shape.groups * plane,
+        images: shape.images,
+        slice_images: sliceImages,
+        part: partSize(shape),
+      };
+    },
+    grid: (_shapes, limits, { shape, samples, items, slices }) =>
+      gridFor(items * slices * samples * shape.groups, 1, limits),
+    work: (_shapes, { shape, samples }) => samples * gramWork(shape),
+  });
+}
+
+const subgroupKernel = gramKernel("spade_gram_subgroup", subgroupWgsl);
+const plainKernel = gramKernel("spade_gram", gramWgsl);
+
+/** As for matrix products: software adapters share loads between the lanes of a subgroup. */
+export function gramPlan(gpu: Gpu, shape: GramShape): GramPlan {
+  const { blocks } = shape;
+  const { software, lanes } = adapterTraits(gpu);
+  if (software && (lanes === 4 || lanes === 8 || lanes === 16)) {
+    const [tileM, tileN] = [blocks >= 8 ? 32 : 16, lanes === 4 ? 8 : 4];
+    const constants = { TILE_M: tileM, TILE_N: tileN, LANES: lanes };
+    return { kernel: subgroupKernel, constants, rows: tileM / 4, columns: (lanes * tileN) / 4 };
+  }
+  return plainPlan(shape);
+}
 
 const assembleKernel = defineKernel<GramCall & { readonly scale: number; readonly accumulate: boolean }>({
   name: "spade_gram_assemble",
@@ -103,6 +138,8 @@ export interface GramOptions {
   readonly scale: number;
   /** Add to what `h` holds. */
   readonly accumulate: boolean;
+  /** Default: what suits the adapter. */
+  readonly plan?: GramPlan;
 }
 
 /**
@@ -113,15 +150,15 @@ export interface GramOptions {
 export function addGram(x: Tensor, h: Tensor, shape: GramShape, options: GramOptions): void {
   const { gpu } = x;
   const { samples, scale, accumulate } = options;
-  const tile = tileFor(x, shape);
-  const table = gramItems(shape, { rows: tile.TILE_M / 4, columns: (tile.LANES * tile.TILE_N) / 4 });
+  const plan = options.plan ?? gramPlan(gpu, shape);
+  const table = gramItems(shape, plan);
   const items = tensor(gpu, table);
   const sliceImages = imagesASlice(shape, samples);
   const slices = Math.ceil(shape.images / sliceImages);
-  const call = { shape, samples, items: table.length / 16, slices, sliceImages, tile };
+  const call = { shape, samples, items: table.length / WORDS_AN_ITEM, slices, sliceImages, plan };
   gpu.scope(() => {
     const images = isChannelsLast(x, shape) ? x : channelsLast.run({ x }, shape).y;
-    const { parts } = gramKernel.run({ x: images, items }, call);
+    const { parts } = plan.kernel.run({ x: images, items }, call);
     assembleKernel.run({ parts, h }, { ...call, scale, accumulate });
   });
   items.dispose();
@@ -137,12 +174,6 @@ function isChannelsLast(x: Tensor, { channels, groups, rows, columns, inside, bl
   );
 }
 
-function tileFor(x: Tensor, { blocks }: GramShape): GramCall["tile"] {
-  const { lanes } = adapterTraits(x.gpu);
-  const wide = lanes === 4 ? 8 : 4;
-  return { TILE_M: blocks >= 8 ? 32 : 16, TILE_N: wide, LANES: lanes };
-}
-
 function imagesASlice(shape: GramShape, samples: number): number {
   const { images, positions, groups } = shape;
   const most = Math.max(1, Math.floor(MOST_BYTES / (16 * partSize(shape) * samples * groups)));
@@ -151,4 +182,10 @@ function imagesASlice(shape: GramShape, samples: number): number {
   const fair = Math.ceil(images / slices);
   // Whole fours, which are taken at a time where positions are few.
   return fair < images ? Math.min(4 * Math.ceil(fair / 4), images) : images;
+}
+
+/** The plan of adapters that do not gain by subgroups, or have none. */
+export function plainPlan({ blocks }: GramShape): GramPlan {
+  const groupM = Math.min(8, Math.ceil(blocks / 2));
+  return { kernel: plainKernel, constants: { GROUP_M: groupM, GROUP_N: 8 }, rows: 2 * groupM, columns: 8 };
 }

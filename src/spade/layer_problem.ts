@@ -53,6 +53,8 @@ export class LayerProblem {
   /** By the JSON of the options. */
   readonly solved = new Map<string, Solved>();
   private known?: Promise<Factors>;
+  private ready?: Factors;
+  private disposed = false;
   private energy?: Tensor;
 
   constructor(
@@ -103,14 +105,16 @@ export class LayerProblem {
         scale[problem * size + j] = (1 - factor.dead[j]) / factor.u[j * size + j] ** 2;
       }
     }
-    const { gpu } = h;
+    const { gpu } = this.h;
     const lines = [samples, groups, size];
-    return {
+    this.ready = {
       u: tensor(gpu, u, h.shape),
       scale: tensor(gpu, scale, lines),
       alive: tensor(gpu, alive, lines),
       damping,
     };
+    if (this.disposed) this.disposeFactors();
+    return this.ready;
   }
 
   /** tr(Δ H Δᵀ) a sample, half of N times ‖Δ X‖². @param delta [samples, groups, d, outputs] @returns [samples] */
@@ -160,12 +164,18 @@ export class LayerProblem {
     });
   }
 
-  async dispose(): Promise<void> {
+  /** Releases the tensors, of a factorization under way as soon as it ends. Idempotent. */
+  dispose(): void {
     for (const { weights, mask, error, removed } of this.solved.values())
       for (const held of [weights, mask, error, removed]) held.dispose();
     this.solved.clear();
     for (const held of [this.h, this.dense, this.energy]) held?.dispose();
-    const factors = await this.known?.catch(() => undefined);
-    for (const held of [factors?.u, factors?.scale, factors?.alive]) held?.dispose();
+    this.disposed = true;
+    this.disposeFactors();
+  }
+
+  private disposeFactors(): void {
+    const { u, scale, alive } = this.ready ?? {};
+    for (const held of [u, scale, alive]) held?.dispose();
   }
 }

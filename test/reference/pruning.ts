@@ -140,3 +140,38 @@ function greedyTrace(row: ArrayLike<number>, start: ArrayLike<number>, group: nu
   }
   return { costs, states };
 }
+
+export interface Windows {
+  readonly kernel: number;
+  readonly padding: number;
+  readonly stride: number;
+  readonly dilation: number;
+  readonly groups: number;
+}
+
+/** Σ x xᵀ over all windows of images [n, c, h, w], a matrix a group of channels: [groups, d, d]. */
+export function windowGram(x: Array64, { kernel, padding, stride, dilation, groups }: Windows): Array64 {
+  const [images, channels, height, width] = x.shape;
+  const d = (channels / groups) * kernel * kernel;
+  const result = array64([groups, d, d]);
+  const places = (length: number) =>
+    Math.floor((length + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
+  for (let group = 0; group < groups; group++) {
+    for (let image = 0; image < images; image++) {
+      for (let place = 0; place < places(height) * places(width); place++) {
+        const [top, left] = [Math.floor(place / places(width)), place % places(width)];
+        const window = Array.from({ length: d }, (_, index) => {
+          const tap = index % (kernel * kernel);
+          const channel = group * (channels / groups) + Math.floor(index / (kernel * kernel));
+          const row = top * stride + Math.floor(tap / kernel) * dilation - padding;
+          const column = left * stride + (tap % kernel) * dilation - padding;
+          if (row < 0 || column < 0 || row >= height || column >= width) return 0;
+          return x.data[((image * channels + channel) * height + row) * width + column];
+        });
+        for (let i = 0; i < d; i++)
+          for (let j = 0; j < d; j++) result.data[(group * d + i) * d + j] += window[i] * window[j];
+      }
+    }
+  }
+  return result;
+}
