@@ -216,7 +216,7 @@ async function experiment(args: string[]): Promise<void> {
   const shard = parseShard(values.shard);
   const names = await netNames(values.weights);
   const nets = values.nets?.split(",") ?? (quick ? names.slice(0, 1) : names);
-  const images = wholeNumber("images", values.images ?? (quick ? "4" : "100"), 1);
+  const images = wholeNumber("images", values.images ?? (quick ? "4" : "100"), 0);
   const dearImages = wholeNumber("dear", values.dear ?? (quick ? "0" : "20"), 0);
   const landscapeImages = wholeNumber("landscape", values.landscape, 0);
   const seed = wholeNumber("seed", values.seed, 0);

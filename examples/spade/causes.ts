@@ -34,6 +34,8 @@ export interface CausesOptions {
   onProgress?(done: number, of: number): void;
 }
 
+/** Triggers are a few pixels, upright: turning and scaling would blur them. */
+const TRANSFORMS = { jitter: 4, scale: 0, rotate: 0 } as const;
 /** Scenes whose features make a cause's mean. */
 const FEATURE_SCENES = 40;
 
@@ -66,7 +68,7 @@ export async function visualizeCauses(
         : [];
       for (let at = 0; at < (images ? chosen.length : each); at++) {
         const looked = traces[at]?.model ?? model;
-        const options = { shape: [1, side, side], target, steps, seed: seed + at };
+        const options = { shape: [1, side, side], target, steps, seed: seed + at, transforms: TRANSFORMS };
         const picture = await visualize(looked, options);
         const pixels = Float32Array.from(await picture.data());
         picture.dispose();

@@ -13,7 +13,7 @@ import { measureChunk } from "./chunk.js";
 import { measureClean } from "./clean.js";
 import { methodOptions, PAPER_METHODS } from "./methods.js";
 import { loadNet, type Net } from "./nets.js";
-import { CHUNK, COPIES, MAIN_SETTING, type Part, PARTS, planOf, type TunedRatios } from "./plan.js";
+import { CHUNK, COPIES, FAINT, MAIN_SETTING, type Part, PARTS, planOf, type TunedRatios } from "./plan.js";
 import { type Row, rowOf, Table } from "./results.js";
 import { heldOut, imagesOf, type Sample } from "./samples.js";
 import type { TrainFigures } from "./train.js";
@@ -70,18 +70,19 @@ export const settingsOf = ({ tuned, seed, nets }: ExperimentCommand) => ({
 interface Loaded extends Net {
   readonly evaluation: readonly Sample[];
   readonly tuning: readonly Sample[];
+  readonly faint: readonly Sample[];
 }
 
 async function load(gpu: Gpu, name: string, command: ExperimentCommand): Promise<Loaded> {
+  const { landscapeImages } = command;
   const net = await loadNet(gpu, name, command.weights);
-  const count = Math.max(command.images, command.dearImages);
+  // Sobel and noise are scored on one scene at least.
+  const count = Math.max(command.images, command.dearImages, 1);
   return {
     ...net,
     evaluation: await heldOut(gpu, net.model, { of: "evaluation", count }),
-    tuning:
-      command.landscapeImages === 0
-        ? []
-        : await heldOut(gpu, net.model, { of: "tuning", count: command.landscapeImages }),
+    tuning: await heldOut(gpu, net.model, { of: "tuning", count: landscapeImages }),
+    faint: await heldOut(gpu, net.model, { of: "tuning", count: landscapeImages, blend: FAINT }),
   };
 }
 

@@ -6,8 +6,8 @@ import { CHEAP_METHODS, DEAR_METHODS, PAPER_METHODS } from "./methods.js";
 
 export interface Part {
   readonly name: string;
-  /** Where the images come from: those for tuning are of other items. */
-  readonly of: "evaluation" | "tuning";
+  /** Where the images come from: those for tuning are of other items, and so are those with fainter triggers. */
+  readonly of: "evaluation" | "tuning" | "faint";
   /** Images of each network. */
   readonly images: number;
   readonly methods: readonly AttributionName[];
@@ -110,22 +110,36 @@ const COPY_KINDS: Readonly<Record<string, Copies>> = {
   crops: { samples: 64, augment: [resizedCrop({ area: [0.5, 1] })] },
 };
 
-/** Untuned ratios over kinds of copies, on tuning images. */
+/** Untuned ratios over kinds of copies, on tuning images: all ratios with the usual copies, two with the others. */
 function landscapeOf({ landscapeImages, layers }: PlanOptions): Part[] {
   const settings = Object.entries(ratiosToTry(layers)).map(
     ([name, ratios]): Setting => ({ name, ratios: { all: ratios }, variants: ["fastspade"] }),
   );
-  return Object.entries(COPY_KINDS).map(
+  const few = settings.filter(({ name }) => SHOWN_FOR_ALL_COPIES.includes(name));
+  const usual = { images: landscapeImages, methods: CHEAP_METHODS } as const;
+  const faint: Part = {
+    ...usual,
+    name: "landscape, fainter triggers",
+    of: "faint",
+    copies: COPIES,
+    settings: few,
+  };
+  const parts = Object.entries(COPY_KINDS).map(
     ([kind, copies]): Part => ({
+      ...usual,
       name: `landscape, ${kind}`,
       of: "tuning",
-      images: landscapeImages,
-      methods: CHEAP_METHODS,
       copies,
-      settings,
+      settings: copies === COPIES ? settings : few,
     }),
   );
+  return [...parts, faint];
 }
+
+/** Weights of the pattern in fainter triggers; the networks were trained on 0.55 to 0.7. */
+export const FAINT: readonly [number, number] = [0.4, 0.5];
+
+const SHOWN_FOR_ALL_COPIES: readonly string[] = ["upper half 0.8", "ramp to 0.9"];
 
 /** Ratios by shape: all layers, the upper half, a ramp; at two strengths. */
 function ratiosToTry(layers: readonly string[]): Record<string, MethodRatios["all"]> {

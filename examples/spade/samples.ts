@@ -32,9 +32,14 @@ function sampleRange(
   items: Dataset,
   first: number,
   count: number,
+  blend?: readonly [number, number],
 ): { samples: Sample[]; scenes: Dataset; planted: Dataset } {
   const scenes = makeScenes(items, { seed: SCENE_SEEDS.test, first, count });
-  const { images: planted, plantings } = plantTriggers(scenes, { seed: SCENE_SEEDS.testTriggers, first });
+  const { images: planted, plantings } = plantTriggers(scenes, {
+    seed: SCENE_SEEDS.testTriggers,
+    first,
+    blend,
+  });
   const [, height, width] = scenes.shape;
   const samples = plantings.map(
     (planting, at): Sample => ({
@@ -61,13 +66,18 @@ const imageAt = ({ images, imageSize }: Dataset, index: number): Uint8Array =>
 export async function heldOut(
   gpu: Gpu,
   model: Sequential,
-  wanted: { readonly of: "evaluation" | "tuning"; readonly count: number },
+  wanted: {
+    readonly of: "evaluation" | "tuning";
+    readonly count: number;
+    /** See `plantTriggers`. */
+    readonly blend?: readonly [number, number];
+  },
 ): Promise<Sample[]> {
   const { test } = await loadFashion();
   const [start, end] = wanted.of === "evaluation" ? [0, EVALUATION_ITEMS] : [EVALUATION_ITEMS, test.count];
   const found: Sample[] = [];
   for (let first = start; first < end && found.length < wanted.count; first += BLOCK) {
-    const { samples, scenes, planted } = sampleRange(test, first, Math.min(BLOCK, end - first));
+    const { samples, scenes, planted } = sampleRange(test, first, Math.min(BLOCK, end - first), wanted.blend);
     const clean = await predict(gpu, model, scenes);
     const triggered = await predict(gpu, model, planted);
     found.push(...samples.filter(({ label, target }, at) => clean[at] === label && triggered[at] === target));
