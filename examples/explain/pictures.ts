@@ -16,6 +16,7 @@ import {
   maskedImage,
   pictureSheet,
   plainImage,
+  visualize,
 } from "handgrad/explain";
 import { encodePng } from "handgrad/io";
 import { loadModel, predictClasses, type Sequential, saveModel } from "handgrad/layers";
@@ -66,6 +67,7 @@ async function main(args: string[]): Promise<void> {
     };
     await write("methods.png", await methodSheet(model, image, target, seed));
     await write("display.png", await displaySheet(model, image, target));
+    await write("classes.png", await classSheet(model, seed));
   } finally {
     gpu.dispose();
   }
@@ -147,6 +149,29 @@ async function displaySheet(model: Sequential, image: Tensor, target: number) {
     ],
     { textZoom: 1 },
   );
+}
+
+/** What each class looks for. */
+async function classSheet(model: Sequential, seed: number) {
+  const pictures: ReturnType<typeof plainImage>[] = [];
+  for (const [target, name] of fashionClassNames.entries()) {
+    const progress = startProgress(`what "${name}" looks for`);
+    const images = await visualize(model, {
+      shape: [1, 28, 28],
+      target,
+      steps: 128,
+      seed,
+      onProgress: ({ done, total }) => progress.update(done / total, ""),
+    }).finally(progress.stop);
+    const [image] = await hostMaps(images);
+    images.dispose();
+    pictures.push(plainImage(image, { zoom: 3 }));
+  }
+  const rows = [0, 5].map((first) => ({
+    pictures: pictures.slice(first, first + 5),
+    captions: fashionClassNames.slice(first, first + 5),
+  }));
+  return pictureSheet(rows, { textZoom: 1 });
 }
 
 main(process.argv.slice(2)).catch((error) => {
