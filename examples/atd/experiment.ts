@@ -8,11 +8,12 @@ import { checkpointFile, ofShard, runJobs, type Shard } from "../experiment/shar
 import { startProgress } from "../start/progress.js";
 import { printTable } from "../start/table.js";
 import { type AtdData, loadAtdData, TEST_OUTS } from "./data.js";
-import { type OpenDetector, openDiscriminator, openScore, scoresOf } from "./detectors.js";
+import { type OpenDetector, openDiscriminator, openScore } from "./detectors.js";
 import { type Job, jobsOf, keyOf, type SetName } from "./jobs.js";
+import { markdownOf } from "./markdown.js";
 import { isTrained, type Place, trainClassifier, trainDiscriminator } from "./networks.js";
-import { type BackboneName, BACKBONES, EPSILON, RECIPES, type RecipeName } from "./recipes.js";
-import { ablationsOf, type AblationRow, type Found, type Row, rowsOf } from "./rows.js";
+import { type BackboneName, BACKBONES, type RecipeName } from "./recipes.js";
+import { ablationsOf, type AblationRow, type Found, isHeadline, type Row, rowsOf, titleOf } from "./rows.js";
 import { type AttackedScores, attackSet, passesOf } from "./scores.js";
 import { type Verdict, verdictsOf } from "./verdicts.js";
 
@@ -100,7 +101,7 @@ export function resultOf(found: Found, seeds: readonly number[]): ExperimentResu
 /** The data and the detector that the last job used: the next one most often uses them, too. */
 class Bench {
   private data?: { seed: number; sets: AtdData };
-  private open?: { key: string; detector: OpenDetector; clean: Record<SetName, number[]> };
+  private open?: { key: string; detector: OpenDetector };
 
   constructor(
     private readonly gpu: Gpu,
@@ -109,15 +110,12 @@ class Bench {
   ) {}
 
   async run(job: Job, onProgress: (share: number) => void): Promise<AttackedScores> {
-    const { seed, set, epsilon, strength, backbone } = job;
+    const { seed, set, epsilon, strength } = job;
     const place: Place = { gpu: this.gpu, seed, folder: this.weights };
     const data = await this.dataOf(seed);
-    const { detector, clean } = await this.detectorOf(job, place, data);
+    const { detector } = await this.detectorOf(job, place, data);
     const side = set === "in" ? "in" : "out";
-    const others = side === "in" ? TEST_OUTS.flatMap((name) => clean[name]) : clean.in;
-    const threshold = side === "in" ? Math.min(...others) : Math.max(...others);
-    const order = { side, epsilon, strength, threshold, warmUp: backbone === "standard" } as const;
-    return attackSet(detector.detector, setOf(data, set), order, place, onProgress);
+    return attackSet(detector, setOf(data, set), { side, epsilon, strength }, place, onProgress);
   }
 
   dispose(): void {
@@ -131,7 +129,7 @@ class Bench {
 
   private async detectorOf({ detector: name, backbone }: Job, place: Place, data: AtdData) {
     const key = `${place.seed} ${name} ${backbone}`;
-    if (this.open?.key === key) return this.open;
+    if (this.open?.key === key) return this.open.detector;
     this.open?.detector.dispose();
     this.open = undefined;
     const ablation = name.startsWith("ablation ") ? name.slice("ablation ".length) : undefined;
@@ -143,11 +141,8 @@ class Bench {
           ablation === "atd.clean" ? "clean" : "attacked",
         )
       : await openScore(place, name as DetectorName, backbone, data);
-    const clean = { in: [], easy: [], hard: [], noise: [] } as Record<SetName, number[]>;
-    for (const set of ["in", ...TEST_OUTS] as const)
-      clean[set] = await scoresOf(detector.detector, setOf(data, set), place);
-    this.open = { key, detector, clean };
-    return this.open;
+    this.open = { key, detector };
+    return detector;
   }
 }
 
@@ -178,15 +173,6 @@ function recipeOf(
   if (name === "openGan") return backbone === "robust" ? "openGan-robust" : "openGan-standard";
   return undefined;
 }
-
-export function titleOf({ detector, backbone }: Pick<Row, "detector" | "backbone">): string {
-  if (detector === "atd") return backbone === "robust" ? "ATD" : "clean F, D with attacks";
-  if (detector === "openGan") return RECIPES[`openGan-${backbone as BackboneName}`].title;
-  return `${detector}, ${backbone} F`;
-}
-
-/** Clean, or at the ε that everything is attacked at. */
-export const isHeadline = ({ epsilon }: Row): boolean => epsilon === 0 || epsilon === EPSILON;
 
 /** The tables on the terminal. */
 export function printResult({ rows, ablations, verdicts }: ExperimentResult): void {
@@ -250,12 +236,20 @@ export function printResult({ rows, ablations, verdicts }: ExperimentResult): vo
   );
 }
 
+/** Six digits: 500 images of each side tell no more. */
+const rounded = (key: string, value: unknown): unknown =>
+  typeof value === "number" && key !== "epsilon" && !Number.isInteger(value)
+    ? Number(value.toPrecision(6))
+    : value;
+
+/** Writes the JSON and, beside it, the tables as Markdown. */
 export async function writeResult(
   folder: string,
   result: ExperimentResult,
   name = "experiment",
 ): Promise<string> {
   const file = join(folder, `${name}.json`);
-  await writeFile(file, `${JSON.stringify(result, null, 1)}\n`);
+  await writeFile(file, `${JSON.stringify(result, rounded, 1)}\n`);
+  await writeFile(join(folder, `${name}.md`), markdownOf(result));
   return file;
 }

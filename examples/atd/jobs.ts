@@ -50,9 +50,9 @@ export const CURVES: readonly Subject[] = [
 
 /** What the verdicts are about comes first, so that an interrupted run has said the most. */
 const KEY: readonly Subject[] = [
+  { detector: "atd", backbone: "robust" },
   { detector: "msp", backbone: "standard" },
   { detector: "msp", backbone: "robust" },
-  { detector: "atd", backbone: "robust" },
   { detector: "openGan", backbone: "standard" },
   { detector: "openGan", backbone: "robust" },
   { detector: "mahalanobis", backbone: "standard" },

@@ -1,7 +1,8 @@
 // The experiment as a page.
 import { escapeHtml, htmlTable, type Section } from "../report/page.js";
 import { TEST_OUTS } from "./data.js";
-import { type ExperimentResult, titleOf } from "./experiment.js";
+import type { ExperimentResult } from "./experiment.js";
+import { titleOf } from "./rows.js";
 
 export function experimentSection({ rows, ablations, verdicts }: ExperimentResult): Section {
   const settings = ["clean", "in", "out", "both"] as const;

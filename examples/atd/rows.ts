@@ -3,7 +3,7 @@ import type { Setting } from "handgrad/atd";
 import { TEST_OUTS, type TestOut } from "./data.js";
 import { ABLATIONS, EPSILONS, type Job, keyOf, type SetName, type Subject } from "./jobs.js";
 import { aurocOverSeeds, type Pair } from "./intervals.js";
-import { BACKBONES, EPSILON, RECIPES, type RecipeName } from "./recipes.js";
+import { type BackboneName, BACKBONES, EPSILON, RECIPES, type RecipeName } from "./recipes.js";
 import { DETECTORS } from "./detectors.js";
 import type { AttackedScores, Strength } from "./scores.js";
 
@@ -46,7 +46,7 @@ export interface AblationRow {
 export type Found = (key: string) => AttackedScores | undefined;
 
 const SETTINGS: readonly Setting[] = ["clean", "in", "out", "both"];
-const STRENGTHS: readonly Strength[] = ["pgd-50+apgd-25", "pgd-50", "pgd-20"];
+const STRENGTHS: readonly Strength[] = ["pgd-50+apgd-25", "pgd-20"];
 
 /** The strongest results there are for a subject, a set and an ε, of every seed that has both sides. */
 function pairsAt(
@@ -130,3 +130,13 @@ export function ablationsOf(found: Found, seeds: readonly number[]): AblationRow
     );
   });
 }
+
+/** As tables call a row. */
+export function titleOf({ detector, backbone }: Pick<Row, "detector" | "backbone">): string {
+  if (detector === "atd") return backbone === "robust" ? "ATD" : "clean F, D with attacks";
+  if (detector === "openGan") return RECIPES[`openGan-${backbone as BackboneName}`].title;
+  return `${detector}, ${backbone} F`;
+}
+
+/** Clean, or at the ε that everything is attacked at. */
+export const isHeadline = ({ epsilon }: Row): boolean => epsilon === 0 || epsilon === EPSILON;
