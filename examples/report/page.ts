@@ -40,7 +40,7 @@ const STYLE = `
     )
     .join("\n  ")}
   svg text.head { font-size: 15px; font-weight: 600; } svg text.large { font-size: 18px; fill: var(--ink); }
-  .wide { overflow-x: auto; }`;
+  .wide { overflow-x: auto; } .wide td:first-child { min-width: 9rem; }`;
 
 /** Writes the whole page. */
 export async function writePage(file: string, { adapter, seed, seconds, sections }: Page): Promise<void> {

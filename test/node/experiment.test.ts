@@ -5,6 +5,8 @@ import { FormatError, ValueError } from "handgrad";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Checkpoint, mergeCheckpoints } from "../../examples/experiment/checkpoint.js";
+import { pairedDifference, spreadOf } from "../../examples/experiment/paired.js";
+import { chooseRate } from "../../examples/neurons/accuracy.js";
 import { checkpointFile, ofShard, parseShard, runJobs, shardFiles } from "../../examples/experiment/shard.js";
 import { assertRejects } from "../helpers/errors.js";
 
@@ -90,6 +92,46 @@ experiment("merging: all shards, of the same settings, without contradictions", 
     await writeFile(join(folder, "x.shard-2-of-3.jsonl"), "");
     await assertRejects(() => shardFiles(folder, "x"), ValueError, /several divisions/);
   }),
+);
+
+experiment("differences of pairs: mean, spread and the interval of Student's t", async () => {
+  assert.equal(spreadOf([1, 2, 3, 4]), { mean: 2.5, sd: Math.sqrt(5 / 3) });
+  assert.equal(spreadOf([7]), { mean: 7, sd: 0 });
+  // R: t.test(c(5, 7, 6, 9, 8), c(4, 7, 4, 6, 8), paired = TRUE)
+  const { mean, ci } = pairedDifference([5, 7, 6, 9, 8], [4, 7, 4, 6, 8]);
+  assert.is(mean, 1.2);
+  const half = (2.776445 * Math.sqrt(1.7)) / Math.sqrt(5);
+  assert.ok(Math.abs((ci?.[0] ?? 0) - (1.2 - half)) < 1e-3 && Math.abs((ci?.[1] ?? 0) - (1.2 + half)) < 1e-3);
+  // With many pairs the normal's bounds: t with 99 degrees of freedom is 1.984217.
+  const many = Array.from({ length: 100 }, (_, index) => index % 2);
+  const wide = pairedDifference(
+    many,
+    many.map(() => 0),
+  ).ci as [number, number];
+  assert.ok(Math.abs((wide[1] - 0.5) / (spreadOf(many).sd / 10) - 1.984217) < 1e-3);
+  assert.is(pairedDifference([1], [0]).ci, undefined);
+  await assertRejects(() => pairedDifference([1], [1, 2]), ValueError, /1 and 2 values/);
+  await assertRejects(() => spreadOf([]), ValueError, /empty/);
+});
+
+experiment(
+  "a rate is the best of those tried, and not on their edge unless nothing gets better",
+  async () => {
+    const search = async (score: (rate: number) => number): Promise<[number, number[]]> => {
+      const tried: number[] = [];
+      const best = await chooseRate(async (rate) => {
+        tried.push(rate);
+        return score(rate);
+      });
+      return [best, tried];
+    };
+    const peakAt = (peak: number) => (rate: number) => -Math.abs(Math.log(rate / peak));
+    assert.equal(await search(peakAt(0.032)), [0.032, [0.01, 0.032, 0.1]]);
+    assert.equal(await search(peakAt(1)), [1, [0.01, 0.032, 0.1, 0.32, 1, 3.2]]);
+    assert.equal(await search(peakAt(0.003)), [0.0032, [0.01, 0.032, 0.1, 0.0032, 0.001]]);
+    assert.equal(await search(() => 0.1), [0.01, [0.01, 0.032, 0.1]]);
+    assert.is((await search((rate) => rate))[0], 10);
+  },
 );
 
 experiment("what is no checkpoint, or no number, is named", () =>

@@ -62,6 +62,40 @@ neurons("train: curves, cosines, attention and ledgers of a small run", async ()
   assert.not.match(html, /NaN|undefined/);
 });
 
+neurons("accuracy: parts joined are the whole, and a second run has nothing to do", async () => {
+  const options = [
+    "--datasets",
+    "dna",
+    "--nets",
+    "mlp",
+    "--rules",
+    "attention,measured,backpropagation,movement",
+  ];
+  const small = [...options, "--seeds", "2", "--epochs", "1", "--train", "150", "--test", "60"];
+  const [whole, parts] = [join(out, "whole"), join(out, "parts")];
+  const read = (folder: string) => readFile(join(folder, "accuracy.json"), "utf8");
+  const { code, stdout, stderr } = await run("accuracy", ...small, "--out", whole);
+  assert.is(code, 0, stderr);
+  assert.match(stdout, /4 cells .* about \d+ GFLOP/);
+  const rows = JSON.parse(await read(whole));
+  assert.equal(rows.map(({ rule }: { rule: string }) => rule).sort(), options[5].split(",").sort());
+  for (const { dataset, net, rule, seeds, mean, sd, diffToBackprop, ci } of rows) {
+    assert.equal([dataset, net, seeds], ["dna", "mlp", [2, 3]]);
+    assert.ok(mean >= 0 && mean <= 1 && sd >= 0, rule);
+    if (rule === "attention") assert.ok(Math.abs(diffToBackprop) <= 0.003 && ci[0] <= 0 && ci[1] >= 0);
+  }
+  const done = await readFile(join(whole, "accuracy.jsonl"), "utf8");
+  assert.is((await run("accuracy", ...small, "--out", whole)).code, 0);
+  assert.is(await readFile(join(whole, "accuracy.jsonl"), "utf8"), done);
+  for (const shard of ["0/2", "1/2"])
+    assert.is((await run("accuracy", ...small, "--shard", shard, "--out", parts)).code, 0);
+  assert.is((await run("merge", "accuracy", "--out", parts)).code, 0);
+  assert.is(await read(parts), await read(whole));
+  const other = await run("accuracy", ...small, "--epochs", "2", "--out", whole);
+  assert.is(other.code, 1);
+  assert.match(other.stderr, /other settings/);
+});
+
 neurons("--help lists commands, options and rules; wrong ones end with a sentence and code 1", async () => {
   const help = await Promise.all([run("--help"), run("train", "--help"), run("verify", "--help")]);
   for (const { code } of help) assert.is(code, 0);
@@ -73,6 +107,9 @@ neurons("--help lists commands, options and rules; wrong ones end with a sentenc
     [["train", "--rules", "hebb"], /rule: "hebb" is not known/],
     [["train", "--net", "graph"], /--net got "graph"/],
     [["train", "--rate", "none"], /--rate got "none"/],
+    [["accuracy", "--datasets", "cifar"], /--datasets got "cifar"/],
+    [["accuracy", "--nets", "mlp", "--rules", "hebb"], /rule: "hebb" is not known/],
+    [["accuracy", "--shard", "2/2"], /--shard got "2\/2"/],
     [["verify", "--net", "dense"], /Unknown option '--net'/],
   ];
   for (const [options, message] of wrong) {
