@@ -7,7 +7,15 @@ import { Checkpoint, mergeCheckpoints } from "../experiment/checkpoint.js";
 import { checkpointFile, ofShard, runJobs, type Shard, shardFiles, WHOLE } from "../experiment/shard.js";
 import { startProgress } from "../start/progress.js";
 import { printTable } from "../start/table.js";
-import { type Config, type Entrant, entrantNamed, familyOf, gridOf } from "./entrants.js";
+import {
+  type Config,
+  type Entrant,
+  entrantNamed,
+  familyOf,
+  gridOf,
+  SCHEDULES,
+  type ScheduleName,
+} from "./entrants.js";
 import { type Member, type Protocol, runGroup, trialWork } from "./trials.js";
 
 export interface SweepOptions {
@@ -135,7 +143,7 @@ async function jobsOf(options: SweepOptions, rung: number): Promise<Job[]> {
   const count = first ? 1 : seeds;
   const families = new Map<string, Member[]>();
   for (const entrant of rules.map(entrantNamed)) {
-    const configs = earlier ? bestOf(earlier, entrant.name) : drawConfigs(entrant, options);
+    const configs = earlier ? nextOf(earlier, entrant.name) : drawConfigs(entrant, options);
     const members = configs.flatMap((config) =>
       Array.from({ length: count }, (_, index) => ({
         entrant,
@@ -194,14 +202,47 @@ function ranked(scores: readonly Score[]): Mean[] {
     .sort((a, b) => b.acc - a.acc);
 }
 
-/** The best quarter, and of constant rates the two best. */
-function bestOf(scores: Scores, name: string): Config[] {
+/**
+ * What the second rung tries. Of the better half of the rules, and of controls: the best quarter, the two best constant
+ * rates, rates beyond the grid if the best of these stands on its edge, and twice the best constant rate with every
+ * schedule. Of the other rules: the best, and the best constant rate.
+ */
+function nextOf(scores: Scores, name: string): Config[] {
   const own = scores.get(name);
   if (!own) throw new ValueError(`sweep: the rung before has no ${name}; run it with the same --rules`);
   const all = ranked(own).map(({ config }) => config);
-  const constant = all.filter(({ schedule }) => schedule === "constant").slice(0, 2);
-  return [...new Set([...all.slice(0, Math.ceil(KEEP * all.length)), ...constant])];
+  const constant = all.filter(({ schedule }) => schedule === "constant");
+  const entrant = entrantNamed(name);
+  if (!entrant.control && !isInBetterHalf(scores, name)) return distinct([all[0], ...constant.slice(0, 1)]);
+  const [best = all[0]] = constant;
+  const { rates } = entrant;
+  const edges = [
+    ...(best.rate === rates[rates.length - 1] ? [2, 4] : []),
+    ...(best.rate === rates[0] ? [1 / 2, 1 / 4] : []),
+  ];
+  const schedules = (Object.keys(SCHEDULES) as ScheduleName[]).filter((schedule) => schedule !== "constant");
+  return distinct([
+    ...all.slice(0, Math.ceil(KEEP * all.length)),
+    ...constant.slice(0, 2),
+    ...edges.map((times) => ({ ...best, rate: best.rate * times })),
+    ...schedules.map((schedule) => ({ ...best, schedule, rate: 2 * best.rate })),
+  ]);
 }
+
+function isInBetterHalf(scores: Scores, name: string): boolean {
+  const rules = [...scores].map(([rule, own]) => ({ rule, acc: ranked(own)[0].acc }));
+  rules.sort((a, b) => b.acc - a.acc);
+  return rules.findIndex(({ rule }) => rule === name) < rules.length / 2;
+}
+
+const distinct = (configs: readonly Config[]): Config[] => [
+  ...new Map(
+    configs.map(({ schedule, rate, endowment }) => [
+      `${schedule} ${rate} ${endowment}`,
+      { schedule, rate, ...(endowment !== undefined && { endowment }) },
+    ]),
+  ).values(),
+];
 
 /** Reads the last rung, prints the choices and writes them. */
 export async function conclude(out: string, protocol: Protocol, rung: number): Promise<readonly Choice[]> {
@@ -242,7 +283,7 @@ async function announce(options: SweepOptions): Promise<void> {
   const counts = rules.map((name) => {
     const grid = gridOf(entrantNamed(name)).length;
     const first = full ? grid : Math.min(grid, configs);
-    return { first, second: Math.ceil(KEEP * first) + 1 };
+    return { first, second: (Math.ceil(KEEP * first) + 7) / 2 };
   });
   const whole = await trialWork(protocol, { rows: "ends" });
   const half = await trialWork({ ...protocol, perTask: Math.ceil(protocol.perTask / 2) }, { rows: "ends" });
@@ -251,7 +292,7 @@ async function announce(options: SweepOptions): Promise<void> {
     ? [total("first") * seeds * whole]
     : [total("first") * half, total("second") * seeds * whole];
   const own = works.filter((_, index) => rung === undefined || rung === index + 1);
-  const tera = (work: number): string => (work / 1e12).toFixed(2);
+  const tera = (work: number): string => (work / 1e12).toPrecision(2);
   const share = shard === WHOLE ? "" : `, of which this shard does 1/${shard.count}`;
   console.log(
     `${rules.length} rules on ${protocol.stream} (${protocol.data}): about ${tera(own.reduce((a, b) => a + b, 0))} TFLOP ` +
