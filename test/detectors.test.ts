@@ -11,6 +11,7 @@ import {
 } from "handgrad";
 import {
   adaptiveAttacks,
+  atd,
   attackSides,
   type Backbone,
   backboneOf,
@@ -26,12 +27,14 @@ import {
   maxLogit,
   msp,
   odin,
+  openGan,
   openMax,
   outputsOf,
   relativeMahalanobis,
   type SideScores,
 } from "handgrad/atd";
 import { attack, normalized, pgd, scoreLoss } from "handgrad/attacks";
+import { detectionMetrics } from "handgrad/metrics";
 import { activation, buildModel, conv2d, dense, flatten, type Sequential } from "handgrad/layers";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -553,5 +556,44 @@ detectors("a score without a gradient is reported and not taken for robust", asy
   assert.equal([both?.auroc, both?.zeroGradient], [0.5, 10]);
   some.dispose();
 });
+
+detectors(
+  "OpenGAN and ATD: fit trains a discriminator, and its logit is a detector like the others",
+  async () => {
+    const s = await setUp();
+    const { gpu } = s;
+    const random = seededRandom(21);
+    const noise = (count: number) =>
+      Array.from({ length: count }, () =>
+        Float32Array.from({ length: SIDE ** 2 }, () => (random.uniform() < 0.5 ? 0.05 : 0.95)),
+      );
+    const [outliers, unseen] = [toTensor(gpu, noise(60)), toTensor(gpu, noise(30))];
+    const inside = toTensor(gpu, s.images.slice(0, 30));
+    const before = gpu.memory().tensors;
+    const options = { epochs: 12, batchSize: 30, learningRate: 0.01, seed: 1 };
+    for (const detector of [openGan(s.backbone, options), atd(s.backbone, { ...options, epsilon: 0.05 })]) {
+      await assertRejects(() => detector.score(inside), ValueError, /fit\(/);
+      const shares: number[] = [];
+      await detector.fit(
+        { x: s.x, labels: s.labels, outliers },
+        { onProgress: (share) => shares.push(share) },
+      );
+      assert.is(shares.at(-1), 1);
+      const { auroc } = detectionMetrics(await scoresOf(detector, inside), await scoresOf(detector, unseen));
+      assert.ok(auroc > 0.9, `${detector.name}: ${auroc}`);
+      const how = pgd({ epsilon: 0.1, steps: 3, loss: scoreLoss({ direction: "down" }) });
+      const { loss, cleanLoss, counts, dispose } = await attack(detector, inside, how);
+      assert.ok(
+        loss.every((value, i) => value >= cleanLoss[i]) && loss.some((value, i) => value > cleanLoss[i]),
+      );
+      assert.is(counts.zeroGradient + counts.nonFinite, 0);
+      dispose();
+      detector.dispose();
+      assert.is(detector.fitted, false);
+      assert.is(gpu.memory().tensors, before, detector.name);
+    }
+    for (const held of [outliers, unseen, inside]) held.dispose();
+  },
+);
 
 detectors.run();
