@@ -31,8 +31,9 @@ import {
   checkRowSums,
   checkSparse,
   checkStep,
+  extractorSlopes,
 } from "./reference.js";
-import { cnnStep, mlpStep, pgdLoop } from "./steps.js";
+import { cnnStep, extractorAttack, mlpStep, pgdLoop } from "./steps.js";
 
 /** An operand in handgrad's layout: NCHW images, OIHW weights, [in][out] dense weights. */
 export interface Input {
@@ -399,6 +400,39 @@ jobCases.push({
   ours: (gpu, tensors) => pgdLoop(gpu, tensors, pgdOptions),
   // Where a gradient is nearly 0 its sign is left to rounding: the share of such pixels.
   check: checkPgd(pgdOptions),
+  tolerance: 0.01,
+});
+
+const extractorParameters = (): Input[] => [
+  he([16, 1, 4, 4], 16, 3),
+  uniform([16], 4, 0.1),
+  he([32, 16, 4, 4], 256, 5),
+  uniform([32], 6, 0.1),
+  he([1568, 128], 1568, 7),
+  uniform([128], 8, 0.1),
+  he([128, 10], 128, 9),
+  uniform([10], 10, 0.1),
+];
+
+/** Multiply-adds of the forward pass, times 2, times 2 for the input gradient; no weight gradient is made. */
+const extractorFlops = 4 * 128 * (196 * 16 * 16 + 49 * 32 * 256 + 1568 * 128 + 1280);
+
+jobCases.push({
+  name: "PGD-10 on the extractor, batch 128",
+  group: "job",
+  shape: "[128, 1, 28, 28]",
+  spec: { op: "pgd", ...pgdOptions },
+  flops: 10 * extractorFlops,
+  inputs: () => {
+    const images = uniform([128, 1, 28, 28], 1);
+    return [
+      { ...images, data: images.data.map((v) => (v + 1) / 2) },
+      labels(128, 10, 2),
+      ...extractorParameters(),
+    ] as Input[];
+  },
+  ours: (gpu, tensors) => extractorAttack(gpu, tensors, pgdOptions),
+  check: checkPgd(pgdOptions, extractorSlopes),
   tolerance: 0.01,
 });
 

@@ -245,15 +245,10 @@ function referenceLosses(network: "mlp" | "cnn", [xInput, labelInput, ...rest]: 
 const PGD_SAMPLES = 4;
 
 /** Projected gradient ascent on the first samples; the error is the share of pixels that came out otherwise. */
-export function checkPgd({
-  epsilon,
-  stepSize,
-  steps,
-}: {
-  epsilon: number;
-  stepSize: number;
-  steps: number;
-}): Check {
+export function checkPgd(
+  { epsilon, stepSize, steps }: { epsilon: number; stepSize: number; steps: number },
+  slopes: typeof extractorSlopes = (x, labels, parameters) => cnn(x, labels, parameters).dx(),
+): Check {
   return ([y], [images, labels, ...rest]) => {
     const size = images.data.length / images.shape[0];
     const x0 = reference.array64(
@@ -264,10 +259,10 @@ export function checkPgd({
     const parameters = rest.map(toArray64);
     let x = x0;
     for (let step = 0; step < steps; step++) {
-      const { dx } = cnn(x, classes, parameters);
+      const dx = slopes(x, classes, parameters);
       x = reference.map(x, (v, i) => {
         const near = Math.min(
-          Math.max(v + stepSize * Math.sign(dx().data[i]), x0.data[i] - epsilon),
+          Math.max(v + stepSize * Math.sign(dx.data[i]), x0.data[i] - epsilon),
           x0.data[i] + epsilon,
         );
         return Math.min(Math.max(near, 0), 1);
@@ -341,3 +336,22 @@ const cnn = (
   };
   return { loss: loss.data[0], gradients, dx };
 };
+
+/** dx of the extractor with its classifier: two convolutions, two dense layers. */
+export function extractorSlopes(
+  x: Array64,
+  labels: Array64,
+  [w1, b1, w2, b2, w3, b3, w4, b4]: readonly Array64[],
+): Array64 {
+  const window = { stride: 2, padding: 1 };
+  const h1 = reference.conv2d(x, w1, { ...window, bias: b1, activation: "relu" });
+  const h2 = reference.conv2d(h1, w2, { ...window, bias: b2, activation: "relu" });
+  const flat = reference.reshape(h2, [h2.shape[0], h2.data.length / h2.shape[0]]);
+  const h3 = reference.matmul(flat, w3, { bias: b3, activation: "relu" });
+  const { dlogits } = reference.softmaxCrossEntropy(reference.matmul(h3, w4, { bias: b4 }), labels);
+  const dh3 = masked(reference.matmul(dlogits, w4, { transposeB: true }), h3);
+  const dflat = reference.matmul(dh3, w3, { transposeB: true });
+  const dh2 = masked(reference.reshape(dflat, h2.shape), h2);
+  const dh1 = masked(reference.conv2dInputGrad(dh2, w2, { ...window, inputShape: h1.shape }), h1);
+  return reference.conv2dInputGrad(dh1, w1, { ...window, inputShape: x.shape });
+}

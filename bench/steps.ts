@@ -6,6 +6,7 @@ import {
   conv2dBiasGrad,
   conv2dInputGrad,
   conv2dWeightGrad,
+  copy,
   type Gpu,
   matmul,
   reluGrad,
@@ -14,6 +15,9 @@ import {
   type Tensor,
   zeros,
 } from "handgrad";
+
+import { perturb, pgd } from "handgrad/attacks";
+import { activation, buildModel, conv2d as conv2dLayer, dense, flatten } from "handgrad/layers";
 
 const LEARNING_RATE = 1e-3;
 
@@ -132,4 +136,26 @@ export function pgdLoop(
       }
       return x;
     });
+}
+
+/** The attack of the library on the extractor of the detectors, as a user calls it: layers, `perturb`, `pgd`. */
+export function extractorAttack(
+  gpu: Gpu,
+  [x, labels, ...parameters]: readonly Tensor[],
+  { epsilon, stepSize, steps }: { epsilon: number; stepSize: number; steps: number },
+): () => Tensor {
+  const window = { stride: 2, padding: 1 };
+  const model = buildModel(gpu, [
+    conv2dLayer(1, 16, 4, window),
+    activation("relu"),
+    conv2dLayer(16, 32, 4, window),
+    activation("relu"),
+    flatten(),
+    dense(1568, 128),
+    activation("relu"),
+    dense(128, 10),
+  ]);
+  for (const [i, own] of Object.values(model.parameters).entries()) copy(parameters[i], { out: own });
+  const how = pgd({ epsilon, stepSize, steps, randomStart: false, keep: "last" });
+  return () => gpu.scope(() => perturb(model, { x, labels }, how).images);
 }

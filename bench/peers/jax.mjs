@@ -146,7 +146,8 @@ function crossEntropy(logits, targets) {
   return np.sum(nn.logSoftmax(logits).mul(targets)).mul(-1 / samples);
 }
 
-function cnn(x, [w1, b1, w2, b2, w3, b3]) {
+/** Two convolutions, then dense layers with ReLU between. */
+function cnn(x, [w1, b1, w2, b2, ...rest]) {
   const samples = x.shape[0];
   const pad = [
     [1, 1],
@@ -154,7 +155,11 @@ function cnn(x, [w1, b1, w2, b2, w3, b3]) {
   ];
   const h1 = nn.relu(lax.convGeneralDilated(x, w1, [2, 2], pad).add(b1.reshape([1, -1, 1, 1])));
   const h2 = nn.relu(lax.convGeneralDilated(h1, w2, [2, 2], pad).add(b2.reshape([1, -1, 1, 1])));
-  return np.matmul(h2.reshape([samples, -1]), w3).add(b3);
+  let y = h2.reshape([samples, -1]);
+  for (let i = 0; i < rest.length; i += 2) {
+    y = np.matmul(i > 0 ? nn.relu(y) : y, rest[i]).add(rest[i + 1]);
+  }
+  return y;
 }
 
 /** A whole step, Adam included, under one jit. */

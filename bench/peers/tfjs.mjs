@@ -161,12 +161,17 @@ const makers = {
 
 const parameter = (input) => (input.shape.length === 4 ? weight(input, false) : upload(input));
 
-function cnn(x, [w1, b1, w2, b2, w3, b3]) {
+/** Two convolutions, then dense layers with ReLU between. */
+function cnn(x, [w1, b1, w2, b2, ...rest]) {
   const h1 = tf.relu(tf.add(tf.conv2d(x, w1, 2, 1, "NHWC", 1, "floor"), b1));
   const h2 = tf.relu(tf.add(tf.conv2d(h1, w2, 2, 1, "NHWC", 1, "floor"), b2));
   // The dense layer's rows follow NCHW.
   const flat = tf.reshape(tf.transpose(h2, [0, 3, 1, 2]), [x.shape[0], -1]);
-  return tf.add(tf.matMul(flat, w3), b3);
+  let y = flat;
+  for (let i = 0; i < rest.length; i += 2) {
+    y = tf.add(tf.matMul(i > 0 ? tf.relu(y) : y, rest[i]), rest[i + 1]);
+  }
+  return y;
 }
 
 function training(inputs, learningRate, uploadInput, network) {
