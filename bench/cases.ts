@@ -33,6 +33,7 @@ import {
   checkStep,
   extractorSlopes,
 } from "./reference.js";
+import { checkPruning, pruneLayer, spadeFlops } from "./spade.js";
 import { cnnStep, extractorAttack, mlpStep, pgdLoop } from "./steps.js";
 
 /** An operand in handgrad's layout: NCHW images, OIHW weights, [in][out] dense weights. */
@@ -68,6 +69,8 @@ export interface Case {
   inputs(): Input[];
   /** One run on the given tensors; the result is disposed of by the caller. */
   ours(gpu: Gpu, tensors: readonly Tensor[]): () => Tensor;
+  /** Instead of `ours`, for what reads back in the middle and so fits in no program. */
+  whole?(gpu: Gpu, tensors: readonly Tensor[]): () => Promise<Tensor>;
   /** Relative error against float64 of the first result; for a step, of the losses of the first two. */
   readonly check: Check;
   /** The check looks at two results in a row. */
@@ -480,6 +483,26 @@ export const cases: readonly Case[] = [
   ...sparseCases,
   ...otherCases,
   ...jobCases,
+];
+
+const spadeSize = { samples: 128, inputs: 288, outputs: 64, ratio: 0.9 };
+
+/** Cases that wait for a result in the middle. */
+export const waitingCases: readonly Case[] = [
+  {
+    name: "SPADE's Hessian + solve of one layer",
+    group: "job",
+    shape: "288 inputs, 64 outputs, 128 samples",
+    spec: { op: "pruneLayer" },
+    flops: spadeFlops(spadeSize),
+    inputs: () => [uniform([128, 288], 1), uniform([288, 64], 2)],
+    ours: () => {
+      throw new Error("SPADE reads the Hessian back for its factor, and so fits in no program");
+    },
+    whole: (gpu, tensors) => pruneLayer(gpu, tensors, spadeSize),
+    check: checkPruning(spadeSize),
+    tolerance: 1e-3,
+  },
 ];
 
 /** The operands on the device. */
