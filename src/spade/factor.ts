@@ -52,16 +52,43 @@ function reversed(h: ArrayLike<number>, d: number, dead: Uint8Array, added: numb
   return matrix;
 }
 
-/** A = L Lᵀ in place, row by row, lower triangle only. @returns whether all pivots are positive */
+/** A = L Lᵀ in place, lower triangle only, four rows at a time. @returns whether all pivots are positive */
 function cholesky(a: Float64Array, d: number): boolean {
-  for (let i = 0; i < d; i++) {
-    const row = i * d;
-    for (let j = 0; j < i; j++) a[row + j] = (a[row + j] - dot(a, row, j * d, j)) / a[j * d + j];
-    const pivot = a[row + i] - dot(a, row, row, i);
-    if (!(pivot > 0)) return false;
-    a[row + i] = Math.sqrt(pivot);
+  for (let first = 0; first < d; first += 4) {
+    const end = Math.min(first + 4, d);
+    if (end - first === 4) fourRows(a, d, first);
+    for (let i = first; i < end; i++) {
+      const row = i * d;
+      for (let j = end - first === 4 ? first : 0; j < i; j++)
+        a[row + j] = (a[row + j] - dot(a, row, j * d, j)) / a[j * d + j];
+      const pivot = a[row + i] - dot(a, row, row, i);
+      if (!(pivot > 0)) return false;
+      a[row + i] = Math.sqrt(pivot);
+    }
   }
   return true;
+}
+
+/** Four rows of L up to their first one's diagonal: every earlier row is loaded once for all four. */
+function fourRows(a: Float64Array, d: number, first: number): void {
+  const r0 = first * d;
+  const [r1, r2, r3] = [r0 + d, r0 + 2 * d, r0 + 3 * d];
+  for (let j = 0; j < first; j++) {
+    const other = j * d;
+    let [s0, s1, s2, s3] = [a[r0 + j], a[r1 + j], a[r2 + j], a[r3 + j]];
+    for (let k = 0; k < j; k++) {
+      const value = a[other + k];
+      s0 -= a[r0 + k] * value;
+      s1 -= a[r1 + k] * value;
+      s2 -= a[r2 + k] * value;
+      s3 -= a[r3 + k] * value;
+    }
+    const pivot = 1 / a[other + j];
+    a[r0 + j] = s0 * pivot;
+    a[r1 + j] = s1 * pivot;
+    a[r2 + j] = s2 * pivot;
+    a[r3 + j] = s3 * pivot;
+  }
 }
 
 /** Four sums at a time: the additions of one sum wait for each other. */
@@ -84,11 +111,20 @@ function inverseReversed(l: Float64Array, d: number): Float32Array {
   const u = new Float32Array(d * d);
   for (let i = 0; i < d; i++) {
     const row = i * d;
-    for (let k = 0; k < i; k++) {
+    let k = 0;
+    for (; k + 3 < i; k += 4) {
+      const [f0, f1, f2, f3] = [l[row + k], l[row + k + 1], l[row + k + 2], l[row + k + 3]];
+      const o0 = k * d;
+      const [o1, o2, o3] = [o0 + d, o0 + 2 * d, o0 + 3 * d];
+      // Row k ends at k; the others' last values are added where row k has zeros.
+      for (let j = 0; j < k + 4; j++) {
+        inverse[row + j] -=
+          f0 * inverse[o0 + j] + f1 * inverse[o1 + j] + f2 * inverse[o2 + j] + f3 * inverse[o3 + j];
+      }
+    }
+    for (; k < i; k++) {
       const factor = l[row + k];
-      if (factor === 0) continue;
-      const other = k * d;
-      for (let j = 0; j <= k; j++) inverse[row + j] -= factor * inverse[other + j];
+      for (let j = 0; j <= k; j++) inverse[row + j] -= factor * inverse[k * d + j];
     }
     const pivot = 1 / l[row + i];
     for (let j = 0; j < i; j++) inverse[row + j] *= pivot;
