@@ -221,7 +221,7 @@ async function experiment(args: string[]): Promise<void> {
   const seeds = listOf("seeds", values.seeds ?? (quick ? "1" : "1,2,3"), 0);
   const command = {
     seeds,
-    n: wholeNumber("images", values.images ?? (quick ? "150" : "500"), 2),
+    n: wholeNumber("images", values.images ?? (quick ? "120" : "500"), 2),
     full,
     shard,
     fresh,

@@ -230,10 +230,7 @@ export function printResult({ rows, ablations, verdicts }: ExperimentResult): vo
     );
   }
   console.log();
-  printTable(
-    ["claim", "verdict"],
-    verdicts.map(({ claim, verdict, detail }) => [claim, `${verdict}: ${detail}`]),
-  );
+  for (const { claim, verdict, detail } of verdicts) console.log(`${claim}\n    ${verdict}: ${detail}`);
 }
 
 /** Six digits: 500 images of each side tell no more. */

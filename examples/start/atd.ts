@@ -8,7 +8,7 @@ import type { Section } from "../report/page.js";
 /** Networks and test images of the seed that ships. */
 const SEED = 1;
 const STEPS = 20;
-const IMAGES = 50;
+const IMAGES = 40;
 
 export function runAtd(gpu: Gpu): Promise<{ json: unknown; section: Section }> {
   return runAttack(gpu, {
