@@ -52,7 +52,13 @@ export async function mergeAccuracy(out: string): Promise<AccuracyRow[]> {
     const [dataset, net, rule] = cell.split(" ");
     return rowOf({ dataset, net, rule }, own, runs.get(`${dataset} ${net} ${BASELINE}`));
   });
-  rows.sort((a, b) => compareText(a.dataset, b.dataset) || compareText(b.net, a.net) || b.mean - a.mean);
+  rows.sort(
+    (a, b) =>
+      compareText(a.dataset, b.dataset) ||
+      compareText(b.net, a.net) ||
+      b.mean - a.mean ||
+      compareText(a.rule, b.rule),
+  );
   await writeFile(join(out, `${NAME}.json`), `${JSON.stringify(rows, null, 1)}\n`);
   printRows(rows);
   return rows;

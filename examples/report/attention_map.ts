@@ -25,7 +25,7 @@ const BAR = 110;
 const OUTPUT_X = WIDTH - 60;
 const THICKEST = 11;
 /** A line a pair would hide the rest: those below this share of the largest payment are left out. */
-const LEAST_SHARE = 0.05;
+const LEAST_SHARE = 0.2;
 
 interface Link {
   readonly neuron: number;

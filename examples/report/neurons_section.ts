@@ -156,7 +156,11 @@ attention and must earn it. Each neuron is the picture that it looks for. A
 blue line goes to a digit that pays it because it speaks <em>for</em> that digit, a dashed orange one to a digit that pays
 it because it speaks <em>against</em>; the thicker, the more the digit's payments made the neuron's attention grow. The bar
 is the attention that it holds in the end.</p>
-${figure(map, "Neurons stand beside the digits that pay them most. Payments below a twentieth of the largest are left out.")}
+${figure(
+  map,
+  "Neurons stand beside the digits that pay them most; payments below a fifth of the largest are left out. A neuron that " +
+    "nobody pays stays what it was: noise, without attention.",
+)}
 <div class="pair">
 ${figure(
   lineChart(
