@@ -1,5 +1,5 @@
 // One map an image of the maps of its channels, and the part of it that is wanted.
-//   joined = JOIN 0: a[n][c][p] for each channel; 1: sum over c of a[n][c][p]; 2: the entry of largest |a[n][c][p]|,
+//   joined = JOIN 0: a[n][c][p] for each channel; 1: sum over c of a[n][c][p]; 2: the entry of largest size,
 //            the first of equals
 //   y = SIGN 0: joined; 1: |joined|; 2: max(joined, 0); 3: max(-joined, 0)
 // a: [n, channels, size]; y: [n, size], or a's shape with JOIN 0; count: elements of y.

@@ -1,6 +1,6 @@
 // Points at which a network is looked at: on the way from a baseline to an image, with noise.
 //   y[b][j] = base + alpha (x[n][j] - base) + deviation[n] g,  base = baselines[m][j], or 0 without baselines
-// with (n, m, d, bits of alpha) = plan[b] and g normal, four of philox(block of four, stream, image n, draw d).
+// with (n, m, d, bits of alpha) = plan[b] and g normal, four of philox(block of four, stream, n, draw d).
 // x: [images, size]; baselines: [any, size]; deviation: [images]; plan: [rows]; y: [rows, size].
 // One block of four elements an invocation; blocks = size / 4, rounded up.
 

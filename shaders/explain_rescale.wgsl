@@ -1,5 +1,6 @@
-// DeepLift's multipliers through what is not linear: a change of the output as a share of the change of the input.
-//   dx[i] = flow[i] / (x[i] - x0[i]), where the two differ by at least 1e-6 of their size (and of 1), else near[i]
+// DeepLift's multipliers through what is not linear: the change of the output over that of the input.
+//   dx[i] = flow[i] / (x[i] - x0[i]), where the two differ by at least 1e-6 of their size (and of 1),
+//   else near[i]
 // flow: the multiplier behind times the output's change; near: the gradient, for inputs that hardly differ.
 // x0: x's shape, or one image of it, repeated: baseline_size elements.
 

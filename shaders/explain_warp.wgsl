@@ -1,9 +1,10 @@
 // Images shifted, turned and scaled, by bilinear weights.
-//   y[n][c][q] = fill + sum over p of weight(p - s(q)) (x[n][c][p] - fill),  s(q) = A (q - middle) + middle + t,
-//   weight(d) = max(0, 1 - |d.x|) max(0, 1 - |d.y|);  with GRADIENT its transpose, without fill: x is dy, y is dx
+//   y[n][c][q] = fill + sum over p of weight(p - s(q)) (x[n][c][p] - fill)
+//   s(q) = A (q - middle) + middle + t,  weight(d) = max(0, 1 - |d.x|) max(0, 1 - |d.y|)
+// with GRADIENT its transpose, without fill, x being dy and y dx:
 //   dx[n][c][p] = sum over q of weight(p - s(q)) dy[n][c][q]
 // transforms: [n, 6], A's rows and t, as (x, y); x, y: [n, channels, height, width], count elements.
-// The transpose looks at the q around the place that s takes to p: as far as the inverse of A stretches one pixel.
+// The transpose looks at the q around the place that s takes to p: as far as the inverse of A stretches a pixel.
 
 // @constants
 const GRADIENT: bool = false;

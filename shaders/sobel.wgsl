@@ -1,6 +1,7 @@
 // How steep images are: the size of Sobel's gradient, of the channel where it is largest.
-//   y[n][p] = max over c of sqrt(gx^2 + gy^2),  gx = the columns right less left of p, weighed 1 2 1; gy the rows
-// x: [images, channels, height, width], repeated beyond its border; y: [images, height, width], count elements.
+//   y[n][p] = max over c of sqrt(gx^2 + gy^2),  gx = the columns right less left of p, weighed 1 2 1; gy of rows
+// x: [images, channels, height, width], repeated beyond its border;
+// y: [images, height, width], count elements.
 
 struct Params {
   count: u32,

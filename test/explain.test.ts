@@ -235,7 +235,7 @@ explain("integrated gradients are complete", async () => {
 
 explain("grad-cam weighs the planes of the layer by their mean gradients", async () => {
   const at = await setting();
-  // The planes behind the layer before the global mean are [5, 2, 2]; their gradients are the dense weights / 4.
+  // The planes behind the layer before the global mean are [5, 2, 2]; their gradients are a quarter of the weights.
   const maps = await attribute(at.model, at.x, { method: "gradCam", target: TARGETS });
   assert.equal(maps.shape, [3, 7, 6]);
   const found = await maps.data();

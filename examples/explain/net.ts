@@ -1,4 +1,4 @@
-// The small network whose pictures docs/explain.md shows: two convolutions, a residual block, one more convolution.
+// The small network whose pictures docs/explain.md shows.
 import { Adam, add, clear, type Gpu, philoxPermutation, softmaxCrossEntropy, tensor, zeros } from "handgrad";
 import { batchesOf, type Dataset, DeviceSet } from "handgrad/data";
 import {
@@ -38,7 +38,7 @@ const ARCHITECTURE = [
   dense(32, 10),
 ];
 
-/** Trains by Adam with a rate that falls to 0. `onProgress` hears the share done and the mean loss of the last steps. */
+/** Trains by Adam with a rate that falls to 0. `onProgress` hears the share done and the last steps' mean loss. */
 export async function trainNet(
   gpu: Gpu,
   train: Dataset,

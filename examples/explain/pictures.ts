@@ -1,5 +1,6 @@
-// Draws the pictures of docs/explain.md: every attribution of one image, the ways to show a map, and what classes look for.
-//   node build.mjs run examples/explain/pictures.ts [--out docs/explain] [--model NET.safetensors] [--adapter NAME]
+// Draws the pictures of docs/explain.md: every attribution of one image, the ways to show a map, and what
+// classes look for.
+//   node build.mjs run examples/explain/pictures.ts --help
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -28,7 +29,8 @@ import { trainNet } from "./net.js";
 const HELP = `node build.mjs run examples/explain/pictures.ts [options]
 
   --out FOLDER   where the pictures go (default out/explain)
-  --model FILE   a network of Fashion-MNIST; trained and written there if it is not there (default out/explain/net.safetensors)
+  --model FILE   a network of Fashion-MNIST; trained and put there if it is missing
+                 (default out/explain/net.safetensors)
   --epochs N     passes over the training images (default 3)
   --image N      the test image (default 0)
   --seed N       of weights, batches and draws (default 1)

@@ -1,4 +1,7 @@
-/** The deconvolutional network (Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014). */
+/**
+ * The deconvolutional network (Zeiler and Fergus, "Visualizing and understanding convolutional networks",
+ * 2014).
+ */
 import type { Sequential } from "../layers/sequential.js";
 import { maximum } from "../ops/elementwise.js";
 import type { Tensor } from "../tensor.js";
@@ -17,8 +20,8 @@ export function deconvolutionCore({ model, points, seeds }: Pass): Tensor {
 }
 
 /**
- * The way back of which each ReLU passes only what is positive, wherever its input was. Other activations pass their
- * gradients.
+ * The way back of which each ReLU passes only what is positive, wherever its input was. Other activations
+ * pass their gradients.
  * @param x images [n, c, h, w]
  * @returns maps [n, h, w], or [n, c, h, w] with channels "keep"; the caller's
  * @throws ShapeError, ValueError

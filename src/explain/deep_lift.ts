@@ -1,4 +1,4 @@
-/** DeepLift (Shrikumar, Greenside and Kundaje, "Learning important features", ICML 2017), by the rescale rule. */
+/** DeepLift by its rescale rule (Shrikumar, Greenside and Kundaje, ICML 2017). */
 import { ValueError } from "../gpu/errors.js";
 import type { Sequential } from "../layers/sequential.js";
 import { add, maximum, mul, sub } from "../ops/elementwise.js";
@@ -45,8 +45,8 @@ function throughActivation({ layer, x, y, saved }: Leaf, reference: Leaf, dy: Te
 }
 
 /**
- * The change of each maximum goes to the element that was the larger of the two maxima: what the image's maximum is above
- * the reference's to the image's place, what it is below to the reference's.
+ * The change of each maximum goes to the element that was the larger of the two maxima: what the image's
+ * maximum is above the reference's to the image's place, what it is below to the reference's.
  */
 function throughMaxPool({ layer, x, y, saved }: Leaf, reference: Leaf, dy: Tensor): Tensor {
   const options = { ...layer.config, inputShape: x.shape } as unknown as MaxPool2dGradOptions;
@@ -67,9 +67,9 @@ function repeated(positions: Tensor, count: number): Tensor {
 }
 
 /**
- * Differences to a baseline, taken back through the network: each activation's multiplier is Δy / Δx (the gradient where
- * x hardly differs), each max pooling's as `captum` has it; all else is linear. Complete: the map of all channels adds up
- * to logit(x) - logit(x0).
+ * Differences to a baseline, taken back through the network: each activation's multiplier is Δy / Δx (the
+ * gradient where x hardly differs), each max pooling's as `captum` has it; all else is linear. Complete: the
+ * map of all channels adds up to logit(x) - logit(x0).
  * @param x images [n, c, h, w]
  * @returns maps [n, h, w], or [n, c, h, w] with channels "keep"; the caller's
  * @throws ShapeError, ValueError; ValueError for layers that are neither the library's nor say what they are

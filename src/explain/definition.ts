@@ -60,8 +60,8 @@ export interface ExplainOptions {
 }
 
 /**
- * What stands for "nothing there": a number, an image [c, h, w], images [1 or n, c, h, w], each image blurred ("blur", by a
- * tenth of its shorter side), or the mean of each image's channels ("mean").
+ * What stands for "nothing there": a number, an image [c, h, w], images [1 or n, c, h, w], each image blurred
+ * ("blur", by a tenth of its shorter side), or the mean of each image's channels ("mean").
  */
 export type Baseline = number | Tensor | "blur" | "mean";
 

@@ -1,4 +1,7 @@
-/** Maps as pictures. Everything here is on the host; `encodePng` of handgrad/io makes files of what comes out. */
+/**
+ * Maps as pictures. Everything here is on the host; `encodePng` of handgrad/io makes files of what comes
+ * out.
+ */
 import { ShapeError, ValueError } from "../gpu/errors.js";
 import type { HostArray } from "../io/array.js";
 import type { Pixels } from "../io/pixels.js";
@@ -10,8 +13,8 @@ export interface ScaleOptions {
   /** Which part of the map is shown; default "signed". */
   readonly sign?: Sign;
   /**
-   * The largest sizes, those that make up this share of the sum of all in percent, are shown as the limit: 0 to 100,
-   * default 2. Without it a few pixels leave all others in the dark.
+   * The largest sizes, those that make up this share of the sum of all in percent, are shown as the limit: 0
+   * to 100, default 2. Without it a few pixels leave all others in the dark.
    */
   readonly outlierPercentile?: number;
 }
@@ -117,7 +120,10 @@ export function blendedHeatMap(image: HostArray, map: HostArray, options: BlendO
   return zoomed({ ...colored, data }, zoom);
 }
 
-/** The image where the map is large, black elsewhere: image · |map|. @param image [h, w] or [c, h, w], 0 to 1 */
+/**
+ * The image where the map is large, black elsewhere: image · |map|.
+ * @param image [h, w] or [c, h, w], 0 to 1
+ */
 export function maskedImage(
   image: HostArray,
   map: HostArray,

@@ -1,4 +1,7 @@
-/** How good maps are against a mask of the true cause, and how far two networks differ on the images explained. */
+/**
+ * How good maps are against a mask of the true cause, and how far two networks differ on the images
+ * explained.
+ */
 import { ShapeError } from "../gpu/errors.js";
 import type { Sequential } from "../layers/sequential.js";
 import { auroc } from "../metrics/ranking.js";
@@ -14,7 +17,8 @@ export type MapMeasure = (map: ArrayLike<number>, mask: ArrayLike<number>) => nu
  * @param map h · w numbers, larger where the method points
  * @param mask h · w numbers, 1 where the cause is, else 0
  * @returns 0 to 1
- * @throws ValueError for NaN in the map, another number in the mask, or a mask that is all or nothing; ShapeError
+ * @throws ValueError for NaN in the map, another number in the mask, or a mask that is all or nothing;
+ *   ShapeError
  * @example
  * maskAuc([0.1, 0.9, 0.3, 0.2], [0, 1, 0, 0]); // 1
  */
@@ -23,8 +27,8 @@ export function maskAuc(map: ArrayLike<number>, mask: ArrayLike<number>): number
 }
 
 /**
- * Whether the largest value of a map lies in the mask (Zhang et al., "Top-down neural attention", 2018); of several
- * largest, the share of them: a map of one value scores the mask's share of the image.
+ * Whether the largest value of a map lies in the mask (Zhang et al., "Top-down neural attention", 2018); of
+ * several largest, the share of them: a map of one value scores the mask's share of the image.
  * @param map h · w numbers
  * @param mask h · w numbers, 1 where the cause is, else 0
  * @returns 0 to 1

@@ -12,8 +12,8 @@ import { follow, goBack, nodesOf, upTo } from "./trail.js";
 
 export interface GradCamOptions extends ExplainOptions {
   /**
-   * The layer whose output is weighed, by its index or as parameters name it ("6.body.1"); default: the last of the
-   * outermost that gives planes and is neither pooling nor dropout.
+   * The layer whose output is weighed, by its index or as parameters name it ("6.body.1"); default: the last
+   * of the outermost that gives planes and is neither pooling nor dropout.
    */
   readonly layer?: string | number;
 }
@@ -58,8 +58,8 @@ export function camCore(layer: string): Core {
 }
 
 /**
- * The planes of one layer, each weighed by its mean gradient, added up, rectified and resized to the image. Coarse, and
- * never negative.
+ * The planes of one layer, each weighed by its mean gradient, added up, rectified and resized to the image.
+ * Coarse, and never negative.
  * @param x images [n, c, h, w]
  * @returns maps [n, h, w], or [n, 1, h, w] with channels "keep"; the caller's
  * @throws ShapeError; ValueError if the layer does not exist or gives no planes

@@ -1,6 +1,6 @@
 /**
- * Expected gradients, the gradient form of SHAP (Lundberg and Lee 2017; Erion et al., "Improving performance of deep
- * learning models with axiomatic attribution priors and expected gradients", 2021).
+ * Expected gradients, the gradient form of SHAP (Lundberg and Lee 2017; Erion et al., "Improving performance
+ * of deep learning models with axiomatic attribution priors and expected gradients", 2021).
  */
 import type { Sequential } from "../layers/sequential.js";
 import type { Tensor } from "../tensor.js";
@@ -10,7 +10,10 @@ import { checkCommon, explainByPasses } from "./passes.js";
 import { gradientCore } from "./saliency.js";
 
 export interface GradientShapOptions extends ExplainOptions {
-  /** What is drawn from: any number of images [m, c, h, w], such as some of the training set; or a number; default 0. */
+  /**
+   * What is drawn from: any number of images [m, c, h, w], such as some of the training set; or a number;
+   * default 0.
+   */
   readonly baselines?: Baseline;
   /** Draws an image; default 32. */
   readonly samples?: number;
@@ -19,8 +22,8 @@ export interface GradientShapOptions extends ExplainOptions {
 }
 
 /**
- * The mean of (x - x0) · ∂logit/∂x at points drawn between x and baselines x0 drawn from a set. Over many draws the map
- * of all channels adds up to logit(x) less the baselines' mean logit.
+ * The mean of (x - x0) · ∂logit/∂x at points drawn between x and baselines x0 drawn from a set. Over many
+ * draws the map of all channels adds up to logit(x) less the baselines' mean logit.
  * @param x images [n, c, h, w]
  * @returns maps [n, h, w], or [n, c, h, w] with channels "keep"; the caller's
  * @throws ShapeError, ValueError

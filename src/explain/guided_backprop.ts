@@ -22,9 +22,9 @@ export function guidedCore({ model, points, seeds }: Pass): Tensor {
 }
 
 /**
- * The gradient, of which each ReLU passes only what is positive, where its input was positive. Other activations pass
- * their gradients. Sharp pictures; edges of the image show through whatever the class is, so compare with a
- * randomized model (`modelRandomization`).
+ * The gradient, of which each ReLU passes only what is positive, where its input was positive. Other
+ * activations pass their gradients. Sharp pictures; edges of the image show through whatever the class is, so
+ * compare with a randomized model (`modelRandomization`).
  * @param x images [n, c, h, w]
  * @returns maps [n, h, w], or [n, c, h, w] with channels "keep"; the caller's
  * @throws ShapeError, ValueError

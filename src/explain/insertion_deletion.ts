@@ -1,6 +1,6 @@
 /**
- * Insertion and deletion (Petsiuk, Das and Saenko, "RISE", BMVC 2018): what a prediction does while pixels come or go in
- * the order of a map. Only the order counts, not the values.
+ * Insertion and deletion (Petsiuk, Das and Saenko, "RISE", BMVC 2018): what a prediction does while pixels
+ * come or go in the order of a map. Only the order counts, not the values.
  */
 import { ShapeError } from "../gpu/errors.js";
 import type { Sequential } from "../layers/sequential.js";
@@ -35,8 +35,8 @@ export interface PerturbationResult {
 }
 
 /**
- * The target's probability while the pixels of the image appear, those where the map is largest first. A larger area is
- * better. Score maps of a trace on the dense network, whose prediction is explained.
+ * The target's probability while the pixels of the image appear, those where the map is largest first. A
+ * larger area is better. Score maps of a trace on the dense network, whose prediction is explained.
  * @param model the network that scores
  * @param x images [n, c, h, w]
  * @param maps [n, h, w]

@@ -28,7 +28,8 @@ const pointsKernel = defineKernel<{ seed: number; firstImage: number }>({
 
 /**
  * Points between baselines and images, with noise.
- * @param inputs x [n, …], plan u32 [rows, 4] (image, baseline, draw, bits of alpha), baselines [m, …], deviation [n]
+ * @param inputs x [n, …], plan u32 [rows, 4] (image, baseline, draw, bits of alpha), baselines [m, …],
+ *   deviation [n]
  */
 export function pointsOf(
   inputs: { x: Tensor; plan: Tensor; baselines?: Tensor; deviation?: Tensor },
@@ -92,7 +93,8 @@ const maskKernel = defineKernel({
 
 /**
  * Images of which segments are replaced by a baseline.
- * @param inputs x [n, c, h, w], baselines [1 or n, c, h, w], images u32 [rows], keep [rows, segments] from 0 to 1,
+ * @param inputs x [n, c, h, w], baselines [1 or n, c, h, w], images u32 [rows], keep [rows, segments] from
+ *   0 to 1,
  *   segments u32 [h · w]
  * @returns [rows, c, h, w]
  */

@@ -20,7 +20,10 @@ export interface LimeOptions extends ExplainOptions, SegmentOptions {
   readonly samples?: number;
   /** What masked segments show; default 0. */
   readonly baseline?: Baseline;
-  /** The width of the kernel e^(-d² / width²) over the cosine distance d of a mask to the whole image; default 0.25. */
+  /**
+   * The width of the kernel e^(-d² / width²) over the cosine distance d of a mask to the whole image;
+   * default 0.25.
+   */
   readonly kernelWidth?: number;
   /** The weight of Σ w² in the fit; default 1. */
   readonly ridge?: number;
@@ -32,8 +35,8 @@ export interface LimeOptions extends ExplainOptions, SegmentOptions {
 const MASK_STREAM = 0x4c000000;
 
 /**
- * The weights of the linear model of which segments are there that fits the scores of masked copies best, near ones
- * counting more. Each segment is there with probability ½.
+ * The weights of the linear model of which segments are there that fits the scores of masked copies best,
+ * near ones counting more. Each segment is there with probability ½.
  * @param x images [n, c, h, w]
  * @returns maps [n, h, w], or [n, 1, h, w] with channels "keep"; the caller's
  * @throws ShapeError, ValueError

@@ -1,4 +1,6 @@
-/** What a layer is to methods that treat linear and other layers differently, and a linear layer's weights. */
+/**
+ * What a layer is to methods that treat linear and other layers differently, and a linear layer's weights.
+ */
 import { ValueError } from "../gpu/errors.js";
 import type { BatchNorm, BatchNormRecord } from "../layers/batch_norm.js";
 import type { Conv2dRecord } from "../layers/conv2d.js";
@@ -13,7 +15,10 @@ import type { Shape, Tensor } from "../tensor.js";
 
 type LinearRecord = DenseRecord | Conv2dRecord | ConvTranspose2dRecord;
 
-/** A linear layer's weights in the layout of its op, pruned ones as 0, and the record that says how they are used. */
+/**
+ * A linear layer's weights in the layout of its op, pruned ones as 0, and the record that says how they are
+ * used.
+ */
 export interface LinearWeights {
   readonly record: LinearRecord;
   readonly weight: Tensor;
@@ -21,9 +26,10 @@ export interface LinearWeights {
 }
 
 /**
- * A layer of one's own that is linear, such as one with masked weights. `Dense`, `Conv2d` and `ConvTranspose2d` need no
- * such method: their record is `config`, their weights are `parameters.weight` and `parameters.bias`, and any layer with a
- * `config` of those kinds is read in the same way. Others give `linearWeights()`, which may record ops.
+ * A layer of one's own that is linear, such as one with masked weights. `Dense`, `Conv2d` and
+ * `ConvTranspose2d` need no such method: their record is `config`, their weights are `parameters.weight` and
+ * `parameters.bias`, and any layer with a `config` of those kinds is read in the same way. Others give
+ * `linearWeights()`, which may record ops.
  */
 export interface LinearLayer extends Layer {
   linearWeights(): LinearWeights;

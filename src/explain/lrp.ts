@@ -1,6 +1,6 @@
 /**
- * Layer-wise relevance propagation (Bach et al., PLoS ONE 2015), by the rules of Montavon et al., "Layer-wise relevance
- * propagation: an overview" (2019).
+ * Layer-wise relevance propagation (Bach et al., PLoS ONE 2015), by the rules of Montavon et al., "Layer-wise
+ * relevance propagation: an overview" (2019).
  */
 import type { Sequential } from "../layers/sequential.js";
 import { add, full, maximum, minimum, mul } from "../ops/elementwise.js";
@@ -22,16 +22,19 @@ export type LrpRule = "zPlus" | "epsilon" | "gamma" | "epsilonPlus";
 
 export interface LrpOptions extends ExplainOptions {
   /**
-   * By which shares relevance goes to a layer's inputs. "zPlus" (default; α = 1, β = 0): of positive parts only;
-   * "epsilon": of all; "gamma": of all, positive parts counting 1 + γ times; "epsilonPlus": epsilon in dense layers, zPlus
-   * in convolutions.
+   * By which shares relevance goes to a layer's inputs. "zPlus" (default; α = 1, β = 0): of positive parts
+   * only; "epsilon": of all; "gamma": of all, positive parts counting 1 + γ times; "epsilonPlus": epsilon in
+   * dense layers, zPlus in convolutions.
    */
   readonly rule?: LrpRule;
   /** Added to denominators, away from 0; default 1e-6, of "epsilon" 0.01. */
   readonly epsilon?: number;
   /** Of "gamma"; default 0.25. */
   readonly gamma?: number;
-  /** In the first linear layer: the rule (default), or "flat", even shares for all inputs, which smooths the map. */
+  /**
+   * In the first linear layer: the rule (default), or "flat", even shares for all inputs, which smooths the
+   * map.
+   */
   readonly firstLayer?: "rule" | "flat";
 }
 
@@ -151,13 +154,14 @@ function throughFork(
 }
 
 /**
- * The target's logit, shared out from layer to layer down to the pixels: R_i = Σ_j (share of x_i in z_j) R_j, starting from
- * the logit itself. Max pooling gives all to the maximum, activations pass relevance on, batch norm right behind a linear
- * layer is merged with it, residual blocks share by what body and skip connection gave. Relevance adds up to the logit but
- * for what biases and ε keep.
+ * The target's logit, shared out from layer to layer down to the pixels: R_i = Σ_j (share of x_i in z_j) R_j,
+ * starting from the logit itself. Max pooling gives all to the maximum, activations pass relevance on, batch
+ * norm right behind a linear layer is merged with it, residual blocks share by what body and skip connection
+ * gave. Relevance adds up to the logit but for what biases and ε keep.
  * @param x images [n, c, h, w]
  * @returns maps [n, h, w], or [n, c, h, w] with channels "keep"; the caller's
- * @throws ShapeError; ValueError for options out of range, or layers that are neither the library's nor `LinearLayer`s
+ * @throws ShapeError; ValueError for options out of range, or layers that are neither the library's nor
+ *   `LinearLayer`s
  * @example
  * const maps = await lrp(model, images, { target: 3, rule: "gamma", gamma: 0.25 });
  */

@@ -1,6 +1,6 @@
 /**
- * Any method at noisy copies of an image: SmoothGrad (Smilkov et al. 2017), its squares (Hooker et al. 2019) and its
- * variance (Adebayo et al. 2018).
+ * Any method at noisy copies of an image: SmoothGrad (Smilkov et al. 2017), its squares (Hooker et al. 2019)
+ * and its variance (Adebayo et al. 2018).
  */
 import type { Sequential } from "../layers/sequential.js";
 import { sub, square } from "../ops/elementwise.js";

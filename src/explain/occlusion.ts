@@ -1,4 +1,7 @@
-/** Covering parts of an image (Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014). */
+/**
+ * Covering parts of an image (Zeiler and Fergus, "Visualizing and understanding convolutional networks",
+ * 2014).
+ */
 import { ValueError } from "../gpu/errors.js";
 import type { Sequential } from "../layers/sequential.js";
 import { type Tensor, tensor } from "../tensor.js";
@@ -89,7 +92,10 @@ export async function occlusion(
   }
 }
 
-/** Where windows start along a side: every so many pixels, the last one at the border, so that all are covered. */
+/**
+ * Where windows start along a side: every so many pixels, the last one at the border, so that all are
+ * covered.
+ */
 function starts(size: number, window: number, stride: number): number[] {
   const last = size - window;
   const found: number[] = [];

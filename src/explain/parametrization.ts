@@ -1,6 +1,7 @@
 /**
- * Images as what is optimized (Olah, Mordvintsev and Schubert, "Feature visualization", Distill 2017): coefficients of
- * waves, slow ones weighing more, in colors that natural images have independently of each other.
+ * Images as what is optimized (Olah, Mordvintsev and Schubert, "Feature visualization", Distill 2017):
+ * coefficients of waves, slow ones weighing more, in colors that natural images have independently of each
+ * other.
  */
 import type { Gpu } from "../gpu/gpu.js";
 import { add, mul } from "../ops/elementwise.js";

@@ -1,4 +1,7 @@
-/** The methods that go through the network and back once a point, which `noiseTunnel` can run at noisy points. */
+/**
+ * The methods that go through the network and back once a point, which `noiseTunnel` can run at noisy
+ * points.
+ */
 import type { Sequential } from "../layers/sequential.js";
 import { mul } from "../ops/elementwise.js";
 import type { Tensor } from "../tensor.js";
@@ -31,7 +34,10 @@ interface PlainMethod {
   dispose?(): void;
 }
 
-/** A method with its default options, as a core whose map is complete. `method` is the caller's name in errors. */
+/**
+ * A method with its default options, as a core whose map is complete. `method` is the caller's name in
+ * errors.
+ */
 export function passMethodOf(
   method: string,
   name: PassMethodName,

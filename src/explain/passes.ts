@@ -3,14 +3,12 @@
  * program makes the points, goes forward and back, and adds up what it finds; a run writes only its plan.
  */
 import { ShapeError } from "../gpu/errors.js";
-import type { Gpu } from "../gpu/gpu.js";
 import type { Program } from "../gpu/program.js";
 import type { Sequential } from "../layers/sequential.js";
 import { mul, sub } from "../ops/elementwise.js";
 import { gatherRows } from "../ops/movement.js";
 import { max, min } from "../ops/reduce.js";
-import { philoxBlock, seedKey } from "../random.js";
-import { empty, type Tensor, tensor, zeros } from "../tensor.js";
+import { type Tensor, tensor, zeros } from "../tensor.js";
 import {
   type ChannelJoin,
   checkChoice,
@@ -21,6 +19,7 @@ import {
   targetsOf,
 } from "./definition.js";
 import { addRows, joinChannels, pointsOf } from "./kernels.js";
+import { type Draws, Plan, pointRule } from "./plan.js";
 
 /** What one pass goes from. */
 export interface Pass {
@@ -33,26 +32,10 @@ export interface Pass {
   readonly seeds: Tensor;
 }
 
+export type { Draws } from "./plan.js";
+
 /** Goes forward and back; records ops. @returns [rows, channels of the map, h, w] */
 export type Core = (pass: Pass) => Tensor;
-
-/** At which points a core is run, and how its maps become one. */
-export interface Draws {
-  /** Points an image; default 1, the image itself. */
-  readonly count?: number;
-  /** How far from the baseline to the image each point is: one number a point, or drawn from 0 to 1. */
-  readonly alphas?: readonly number[] | "random";
-  /** Of the points; default 1 / count. */
-  readonly weights?: readonly number[];
-  /** [m, c, h, w]; default zeros. The caller's. */
-  readonly baselines?: Tensor;
-  /** Each point has a baseline of its own; else m is 1, or the number of images. */
-  readonly randomBaselines?: boolean;
-  /** Of the noise, as a share of each image's range. */
-  readonly std?: number;
-  /** Maps are multiplied by x less the baseline. */
-  readonly change?: boolean;
-}
 
 /** A method as it is run. */
 export interface PassMethod {
@@ -63,74 +46,6 @@ export interface PassMethod {
 }
 
 const DEFAULT_BATCH = 64;
-/** Stands for no image: what pads a batch. */
-const PADDING = 0xffffffff;
-/** Philox streams of what is drawn on the host. */
-const ALPHA_STREAM = 0x616c;
-const BASELINE_STREAM = 0x6261;
-
-/** The plan of one program's runs: `slots` images with `copies` points each. */
-class Plan {
-  readonly entries: Tensor;
-  readonly images: Tensor;
-  readonly weights: Tensor;
-  readonly slots: Tensor;
-
-  constructor(
-    gpu: Gpu,
-    readonly slotCount: number,
-    readonly copies: number,
-  ) {
-    const rows = slotCount * copies;
-    this.entries = empty(gpu, [rows, 4], { dtype: "u32" });
-    this.images = empty(gpu, [rows], { dtype: "u32" });
-    this.weights = empty(gpu, [rows]);
-    this.slots = empty(gpu, [slotCount], { dtype: "u32" });
-  }
-
-  /** Points `firstDraw`… of images `firstImage`…; what is past the end counts for nothing. */
-  write(
-    firstImage: number,
-    imageCount: number,
-    firstDraw: number,
-    { count, alphaOf, weightOf, baselineOf }: PointRule,
-  ): void {
-    const { slotCount, copies } = this;
-    const words = new Uint32Array(slotCount * copies * 4);
-    const floats = new Float32Array(words.buffer);
-    const weights = new Float32Array(slotCount * copies);
-    const images = new Uint32Array(slotCount * copies);
-    for (let slot = 0, row = 0; slot < slotCount; slot++) {
-      const image = Math.min(firstImage + slot, imageCount - 1);
-      for (let copy = 0; copy < copies; copy++, row++) {
-        const draw = Math.min(firstDraw + copy, count - 1);
-        images[row] = image;
-        words.set([image, baselineOf(image, draw), draw], 4 * row);
-        floats[4 * row + 3] = alphaOf(image, draw);
-        weights[row] = firstDraw + copy < count ? weightOf(draw) : 0;
-      }
-    }
-    const isThere = (slot: number): boolean => firstImage + slot < imageCount;
-    this.entries.write(words);
-    this.images.write(images);
-    this.weights.write(weights);
-    this.slots.write(
-      Uint32Array.from({ length: slotCount }, (_, slot) => (isThere(slot) ? firstImage + slot : PADDING)),
-    );
-  }
-
-  dispose(): void {
-    for (const held of [this.entries, this.images, this.weights, this.slots]) held.dispose();
-  }
-}
-
-/** What each point is. */
-interface PointRule {
-  readonly count: number;
-  alphaOf(image: number, draw: number): number;
-  weightOf(draw: number): number;
-  baselineOf(image: number, draw: number): number;
-}
 
 /**
  * The maps of a method, before channels are joined.
@@ -260,22 +175,4 @@ export function classesOf(name: string, model: Pick<Sequential, "outputShape">, 
 function deviations(x: Tensor, std: number): Tensor {
   const axes = [1, 2, 3];
   return mul(sub(max(x, { axes }), min(x, { axes })), std);
-}
-
-function pointRule(draws: Draws, imageCount: number, seed: number, firstImage: number): PointRule {
-  const { count = 1, alphas, weights, baselines, randomBaselines = false } = draws;
-  const key = seedKey(seed);
-  const word = (image: number, draw: number, stream: number): number =>
-    philoxBlock([draw, stream, firstImage + image, 0], key)[0] >>> 8;
-  const baselineCount = baselines?.shape[0] ?? 1;
-  return {
-    count,
-    alphaOf: (image, draw) =>
-      alphas === "random" ? word(image, draw, ALPHA_STREAM) * 2 ** -24 : (alphas?.[draw] ?? 1),
-    weightOf: (draw) => weights?.[draw] ?? 1 / count,
-    baselineOf: (image, draw) => {
-      if (randomBaselines) return Math.floor((word(image, draw, BASELINE_STREAM) * baselineCount) / 2 ** 24);
-      return baselineCount === imageCount && imageCount > 1 ? image : 0;
-    },
-  };
 }

@@ -1,6 +1,7 @@
 /**
- * Whether maps hang on what a network has learned (Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018):
- * layers get new weights from the output down, and maps that stay the same show the image, not the network.
+ * Whether maps hang on what a network has learned (Adebayo et al., "Sanity checks for saliency maps", NeurIPS
+ * 2018): layers get new weights from the output down, and maps that stay the same show the image, not the
+ * network.
  */
 import { buildModel } from "../layers/build.js";
 import { Sequential } from "../layers/sequential.js";
@@ -10,7 +11,10 @@ import { type AttributeOptions, attribute } from "./attribute.js";
 export interface RandomizationStep {
   /** This layer and all behind it have new weights. */
   readonly layer: string;
-  /** Spearman's rank correlation of each image's map with its map by the whole network, -1 to 1; 0 for a map of one value. */
+  /**
+   * Spearman's rank correlation of each image's map with its map by the whole network, -1 to 1; 0 for a map
+   * of one value.
+   */
   readonly correlations: Float64Array;
 }
 

@@ -7,8 +7,8 @@ export interface Observation {
 }
 
 /**
- * The w that, with the best intercept b, makes Σ weight (result - b - w · values)² + penalty Σ w² least: the normal
- * equations of what is centered by its weighted means, solved by Cholesky's factors.
+ * The w that, with the best intercept b, makes Σ weight (result - b - w · values)² + penalty Σ w² least: the
+ * normal equations of what is centered by its weighted means, solved by Cholesky's factors.
  * @param penalty above 0, so that the equations can be solved
  */
 export function ridge(rows: readonly Observation[], penalty: number): Float64Array {

@@ -30,8 +30,8 @@ const GAP = 8;
  * @returns RGB
  * @throws ShapeError without pictures
  * @example
- * const sheet = pictureSheet([{ label: "lrp", pictures: [heatMap(dense), heatMap(trace)] }], { columns: ["dense", "trace"] });
- * await writeFile("sheet.png", await encodePng(sheet));
+ * const sheet = pictureSheet([{ label: "lrp", pictures: [heatMap(dense), heatMap(trace)] }], { columns:
+ * ["dense", "trace"] }); await writeFile("sheet.png", await encodePng(sheet));
  */
 export function pictureSheet(
   rows: readonly SheetRow[],

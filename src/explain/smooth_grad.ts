@@ -6,8 +6,8 @@ import { type NoiseTunnelOptions, noiseTunnel } from "./noise_tunnel.js";
 export type SmoothGradOptions = Omit<NoiseTunnelOptions, "base" | "kind">;
 
 /**
- * The mean gradient at noisy copies of each image: `noiseTunnel` of the signed gradient. Its sign says which way a
- * pixel should go, not whether it speaks for the class; sign "absolute" is what papers show.
+ * The mean gradient at noisy copies of each image: `noiseTunnel` of the signed gradient. Its sign says which
+ * way a pixel should go, not whether it speaks for the class; sign "absolute" is what papers show.
  * @param x images [n, c, h, w]
  * @returns maps [n, h, w], or [n, c, h, w] with channels "keep"; the caller's
  * @throws ShapeError, ValueError

@@ -1,7 +1,8 @@
 /**
- * A forward pass of which every layer's input and output is kept, and the way back with rules of one's own: what
- * guided backpropagation, DeepLift, relevance propagation and Grad-CAM need beyond the layers' own gradients.
- * Activations run on their own here, not in the epilogue of the layer before, so that their inputs are there.
+ * A forward pass of which every layer's input and output is kept, and the way back with rules of one's own:
+ * what guided backpropagation, DeepLift, relevance propagation and Grad-CAM need beyond the layers' own
+ * gradients. Activations run on their own here, not in the epilogue of the layer before, so that their inputs
+ * are there.
  */
 import { ValueError } from "../gpu/errors.js";
 import type { Layer, LayerRecord, Saved } from "../layers/layer.js";
@@ -104,7 +105,8 @@ export function nodesOf(trail: Trail): (Leaf | Fork)[] {
 }
 
 /**
- * The part of a network that ends with a layer: its output is that layer's. Shares the layers; never dispose of it.
+ * The part of a network that ends with a layer: its output is that layer's. Shares the layers; never dispose
+ * of it.
  * @param path the layer as parameters name it, or its index
  * @throws ValueError if there is no such layer
  */

@@ -41,7 +41,10 @@ export interface VisualizeOptions {
   readonly parametrization?: "fourier" | "pixels";
   /** Of images of three channels, whether colors are independent as in natural images; default true. */
   readonly decorrelate?: boolean;
-  /** Random shifts, scales and turns at each step, without which the image is noise that only the network sees. */
+  /**
+   * Random shifts, scales and turns at each step, without which the image is noise that only the network
+   * sees.
+   */
   readonly transforms?: boolean | TransformOptions;
   /** What the darkest and the brightest pixel are to the network; default [0, 1]. */
   readonly range?: readonly [number, number];
@@ -56,10 +59,11 @@ const START_DEVIATION = 0.01;
 const TRANSFORM_STREAM = 0x74726673;
 
 /**
- * Images that raise a class's logit, a layer's squares, a channel's mean or one neuron, by Adam on the coefficients of
- * waves.
+ * Images that raise a class's logit, a layer's squares, a channel's mean or one neuron, by Adam on the
+ * coefficients of waves.
  * @returns images [count, c, h, w] within `range`, the caller's
- * @throws ValueError for options out of range, or a layer, channel, neuron or class that does not exist; ShapeError
+ * @throws ValueError for options out of range, or a layer, channel, neuron or class that does not exist;
+ *   ShapeError
  * @example
  * const images = await visualize(model, { shape: [1, 28, 28], target: 3, steps: 256 });
  * const channel = await visualize(model, { shape: [3, 64, 64], layer: 4, channel: 7, count: 4 });

@@ -26,13 +26,15 @@ export function meanInterval(values: Numbers, options: BootstrapOptions): Estima
 }
 
 /**
- * The mean of a - b over examples that were measured both ways, with its percentile bootstrap interval: examples are
- * drawn, and with each both of its numbers, so what makes an example easy or hard for both cancels.
+ * The mean of a - b over examples that were measured both ways, with its percentile bootstrap interval:
+ * examples are drawn, and with each both of its numbers, so what makes an example easy or hard for both
+ * cancels.
  *
  * @param a one number an example
  * @param b one number an example, in the same order
  * @param options `seed`, `resamples`, `confidence`
- * @throws ShapeError if the lengths differ; ValueError if there are none, one is NaN, or an option is out of range
+ * @throws ShapeError if the lengths differ; ValueError if there are none, one is NaN, or an option is out
+ *   of range
  * @example
  * const gain = pairedInterval(traceAucs, denseAucs, { seed: 1 });
  * if (gain.low > 0) console.log("better");

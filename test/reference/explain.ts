@@ -1,6 +1,6 @@
 /**
- * Attributions by their definitions, in float64 and neuron by neuron: every linear layer of a small network is written out
- * as a matrix (what it answers to each unit vector), and rules are sums over its entries.
+ * Attributions by their definitions, in float64 and neuron by neuron: every linear layer of a small network
+ * is written out as a matrix (what it answers to each unit vector), and rules are sums over its entries.
  */
 import type { LayerRecord } from "../../src/layers/layer.js";
 import { type ActivationName, activate, activateGrad } from "./activations.js";
@@ -219,7 +219,10 @@ export const deconvolutionRule: Rule = (passed, flow) =>
 
 const stabilized = (z: number, epsilon: number): number => z + (z < 0 ? -epsilon : epsilon);
 
-/** R_i = Σ_j c_ij R_j / Σ_i c_ij, with c_ij = plain x_i w_ij + positive max(x_i w_ij, 0), the bias among the inputs. */
+/**
+ * R_i = Σ_j c_ij R_j / Σ_i c_ij, with c_ij = plain x_i w_ij + positive max(x_i w_ij, 0), the bias
+ * among the inputs.
+ */
 export function lrpRules(sharesOf: (kind: string) => { plain: number; positive: number; epsilon: number }): {
   rule: Rule;
   fork: ForkRule;
