@@ -12,7 +12,7 @@ import { type OpenDetector, openDiscriminator, openScore } from "./detectors.js"
 import { type Job, jobsOf, keyOf, type SetName } from "./jobs.js";
 import { markdownOf } from "./markdown.js";
 import { isTrained, type Place, trainClassifier, trainDiscriminator } from "./networks.js";
-import { type BackboneName, BACKBONES, type RecipeName } from "./recipes.js";
+import type { BackboneName, RecipeName } from "./recipes.js";
 import { ablationsOf, type AblationRow, type Found, isHeadline, type Row, rowsOf, titleOf } from "./rows.js";
 import { type AttackedScores, attackSet, passesOf } from "./scores.js";
 import { type Verdict, verdictsOf } from "./verdicts.js";
@@ -157,9 +157,7 @@ async function trainMissing(
   ablation: string | undefined,
 ): Promise<void> {
   const recipe = recipeOf(name, backbone, ablation);
-  for (const needed of BACKBONES) {
-    if (needed === backbone && !isTrained(place, needed)) await trainClassifier(place, needed, data);
-  }
+  if (!isTrained(place, backbone)) await trainClassifier(place, backbone, data);
   if (recipe && !isTrained(place, recipe)) await trainDiscriminator(place, recipe, data);
 }
 
