@@ -10,12 +10,13 @@ import { writePage } from "./report/page.js";
 import { runAtd } from "./start/atd.js";
 import { runNeurons } from "./start/neurons.js";
 import { wholeNumber } from "./start/options.js";
+import { runSpade } from "./start/spade.js";
 import { printTable } from "./start/table.js";
 
 const HELP = `npm start -- [options]
 
-Trains a network of attention-seeking neurons on real digits, backpropagation beside it; attacks two detectors of
-out-of-distribution images; and writes a report.
+Trains a network of attention-seeking neurons on real digits, backpropagation beside it; prunes a network to
+one image and asks both why; attacks two detectors of out-of-distribution images; and writes a report.
 
   --seed N       seed of the split, the initial weights and the order of the batches (default 1)
   --epochs N     passes over the 8,000 training digits (default 3)
@@ -84,17 +85,19 @@ async function run(
     neurons.layers.map((row) => [row.title, row.relativeError.toExponential(1), row.cosine.toFixed(9)]),
   );
   console.log();
+  const spade = await runSpade(gpu);
+  console.log();
   const atd = await runAtd(gpu);
   const { vendor, architecture, device, description, kind, driver, features } = gpu.info;
   const seconds = (performance.now() - start) / 1000;
   const adapter = { vendor, architecture, device, description, kind, driver, features };
-  const json = { adapter, seed, seconds, neurons: neurons.json, atd: atd.json };
+  const json = { adapter, seed, seconds, neurons: neurons.json, spade: spade.json, atd: atd.json };
   await writeFile(join(out, "report.json"), `${JSON.stringify(json, null, 2)}\n`);
   await writePage(join(out, "report.html"), {
     adapter,
     seed,
     seconds,
-    sections: [await neuronsSection(neurons), atd.section],
+    sections: [await neuronsSection(neurons), spade.section, atd.section],
   });
   console.log(
     `\n${seconds.toFixed(1)} s in all; see ${join(out, "report.html")} and ${join(out, "report.json")}`,

@@ -41,6 +41,11 @@ start("the main job on real digits: at least 93 %, report.json and report.html",
   const html = await readFile(join(out, "report.html"), "utf8");
   assert.ok([...html.matchAll(/<img src="data:image\/png;base64,iVBOR/g)].length >= 5);
   assert.ok([...html.matchAll(/<svg /g)].length >= 2);
+  assert.is(report.spade.auc.length, 4);
+  for (const { method, dense, trace } of report.spade.auc)
+    assert.ok([dense, trace].every((auc) => auc > 0.6 && auc <= 1), `${method}: ${dense}, ${trace}`);
+  assert.is(report.spade.agreement, 1);
+  assert.ok(report.spade.layers.some(({ sparsity }: { sparsity: number }) => sparsity > 0.5));
   assert.equal(
     report.atd.detectors.map(({ detector }: { detector: string }) => detector),
     ["MSP, standard classifier", "ATD"],

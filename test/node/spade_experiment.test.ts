@@ -1,0 +1,153 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { patternCorrelation } from "../../examples/spade/causes.js";
+import { otherOf } from "../../examples/spade/chunk.js";
+import { rowOf, Table } from "../../examples/spade/results.js";
+import type { Sample } from "../../examples/spade/samples.js";
+import { makeScenes, SCENE_SIZE } from "../../examples/spade/scenes.js";
+import { maskOfPlanting, plantTriggers, TRIGGER_SIZE, TRIGGERS } from "../../examples/spade/trojan.js";
+import { loadFashion } from "../../src/data/load_node.js";
+import { runProgram } from "./program.js";
+
+const test = suite("npm run spade");
+let out = "";
+
+test.before(async () => {
+  out = await mkdtemp(join(tmpdir(), "handgrad-spade-"));
+});
+
+test.after(() => rm(out, { recursive: true, force: true }));
+
+const run = (...options: string[]) =>
+  runProgram("build.mjs", { args: ["run", "examples/spade.ts", ...options] });
+
+test("a scene hangs on its seed and index alone", async () => {
+  const items = (await loadFashion()).test;
+  const whole = makeScenes(items, { seed: 5, count: 12 });
+  const part = makeScenes(items, { seed: 5, first: 8, count: 4 });
+  assert.equal(part.images, whole.images.slice(8 * SCENE_SIZE ** 2));
+  assert.equal(part.labels, items.labels.slice(8, 12));
+  assert.not.equal(makeScenes(items, { seed: 6, count: 12 }).images, whole.images);
+});
+
+test("a trigger changes its mask's pixels alone, and stands for another class than the scene's", async () => {
+  const scenes = makeScenes((await loadFashion()).test, { seed: 5, count: 40 });
+  const { images, plantings, cleanLabels } = plantTriggers(scenes, { seed: 6 });
+  assert.equal(new Set(plantings.map(({ trigger }) => trigger)).size, TRIGGERS.length);
+  const area = SCENE_SIZE ** 2;
+  for (const [index, planting] of plantings.entries()) {
+    const mask = maskOfPlanting(planting, [SCENE_SIZE, SCENE_SIZE]);
+    assert.is(
+      mask.reduce((sum, value) => sum + value, 0),
+      TRIGGER_SIZE ** 2,
+    );
+    let inside = 0;
+    for (let pixel = 0; pixel < area; pixel++) {
+      if (images.images[index * area + pixel] === scenes.images[index * area + pixel]) continue;
+      assert.is(mask[pixel], 1, `image ${index}, pixel ${pixel}`);
+      inside++;
+    }
+    assert.ok(inside >= 5, `image ${index}: ${inside} pixels differ`);
+    assert.is(images.labels[index], TRIGGERS[planting.trigger].target);
+    assert.is.not(images.labels[index], cleanLabels[index]);
+  }
+});
+
+test("the correlation with a pattern is 1 where it stands, whatever its contrast", () => {
+  const pixels = new Float32Array(SCENE_SIZE ** 2).fill(0.2);
+  TRIGGERS[2].pattern.forEach((row, y) => {
+    for (const [x, bit] of [...row].entries()) pixels[(7 + y) * SCENE_SIZE + 9 + x] += 0.1 * Number(bit);
+  });
+  assert.ok(patternCorrelation(pixels, SCENE_SIZE, 2) > 1 - 1e-6);
+  assert.ok(patternCorrelation(pixels, SCENE_SIZE, 0) < 0.9);
+});
+
+test("another sample is one of another target, if there is one", () => {
+  const samples = [1, 1, 3].map((target) => ({ target }) as Sample);
+  assert.equal(
+    samples.map((_, at) => otherOf(samples, at)),
+    [2, 2, 0],
+  );
+});
+
+test("rows: means and paired differences, in points, network by network and of all", () => {
+  const table = new Table();
+  const cell = (auc: number[]) => ({ auc, agreement: auc.map(() => 1), logitChange: auc.map(() => -2) });
+  const results = (dense: number[], trace: number[]) => ({
+    images: dense.map((_, index) => index),
+    cells: { "": { dense: { lrp: cell(dense) } }, tuned: { fastspade: { lrp: cell(trace) } } },
+    seconds: { solve: 1 },
+  });
+  table.add("a", results([0.8, 0.9, 0.7], [0.82, 0.92, 0.72]));
+  table.add("b", results([0.6], [0.5]));
+  const column = table.column("tuned", "fastspade", "lrp");
+  const dense = table.column("", "dense", "lrp");
+  const a = rowOf("a", "lrp", "fastspade", column, dense);
+  assert.ok(a && Math.abs(a.auc - 82) < 1e-9 && Math.abs(a.diffToDense - 2) < 1e-9 && a.n === 3);
+  assert.ok(Math.abs(a.diffCi[0] - 2) < 1e-9 && Math.abs(a.diffCi[1] - 2) < 1e-9, "no spread, no width");
+  assert.is(a.logitChange, -2);
+  const all = rowOf("all", "lrp", "fastspade", column, dense);
+  assert.ok(all && Math.abs(all.diffToDense - (3 * 2 - 10) / 4) < 1e-9 && all.n === 4);
+  assert.is(rowOf("c", "lrp", "fastspade", column, dense), undefined);
+  assert.is(table.seconds.solve, 2);
+});
+
+test("explain: sheet, maps and facts of a shipped network and a PNG", async () => {
+  const { encodePng } = await import("../../src/io/png_node.js");
+  const { writeFile } = await import("node:fs/promises");
+  const scenes = makeScenes((await loadFashion()).test, { seed: 201, count: 1 });
+  const image = join(out, "scene.png");
+  const pixels = {
+    width: SCENE_SIZE,
+    height: SCENE_SIZE,
+    channels: 1,
+    data: scenes.images as Uint8Array,
+  } as const;
+  await writeFile(image, await encodePng(pixels));
+  const model = join("weights", "spade", "scenes-w16-s1.safetensors");
+  const options = [
+    "--model",
+    model,
+    "--image",
+    image,
+    "--methods",
+    "saliency,lrp",
+    "--quick",
+    "--target",
+    "3",
+  ];
+  const { code, stdout, stderr } = await run("explain", ...options, "--out", out);
+  assert.is(code, 0, stderr);
+  assert.match(stdout, /removed +reconstruction error/);
+  const facts = JSON.parse(await readFile(join(out, "explain.json"), "utf8"));
+  assert.is(facts.target, 3);
+  assert.is(facts.layers.length, 6);
+  for (const { weights, removed } of facts.layers) assert.is(removed, Math.floor(weights / 2 + 0.5));
+  for (const file of ["sheet.png", "saliency-dense.npy", "lrp-trace.npy"])
+    assert.ok((await readFile(join(out, file))).length > 1000, file);
+  const { shape, values } = JSON.parse(await readFile(join(out, "lrp-trace.json"), "utf8"));
+  assert.equal(shape, [1, SCENE_SIZE, SCENE_SIZE]);
+  assert.ok(values.every(Number.isFinite) && values.some((value: number) => value !== 0));
+});
+
+for (const [options, message] of [
+  [["prune"], /"prune" is no command/],
+  [["explain"], /explain takes --model FILE and --image FILE/],
+  [["explain", "--model", "m", "--image", "i", "--methods", "gaze"], /--methods got "gaze"/],
+  [["experiment", "--nets", "none"], /none\.ratios\.json cannot be read/],
+  [["experiment", "--shard", "3/3"], /--shard got "3\/3"/],
+  [["tune", "--ratios", "0,2"], /--ratios got "0,2"/],
+  [["train", "--rate", "fast"], /--rate got "fast"/],
+] as const) {
+  test(`${options.join(" ")}: one sentence, exit 1`, async () => {
+    const { code, stderr } = await run(...options);
+    assert.is(code, 1);
+    assert.match(stderr, message);
+    assert.not.match(stderr, /\n +at /);
+  });
+}
+
+test.run();
