@@ -43,7 +43,10 @@ start("the main job on real digits: at least 93 %, report.json and report.html",
   assert.ok([...html.matchAll(/<svg /g)].length >= 2);
   assert.is(report.spade.auc.length, 4);
   for (const { method, dense, trace } of report.spade.auc)
-    assert.ok([dense, trace].every((auc) => auc > 0.6 && auc <= 1), `${method}: ${dense}, ${trace}`);
+    assert.ok(
+      [dense, trace].every((auc) => auc > 0.6 && auc <= 1),
+      `${method}: ${dense}, ${trace}`,
+    );
   assert.is(report.spade.agreement, 1);
   assert.ok(report.spade.layers.some(({ sparsity }: { sparsity: number }) => sparsity > 0.5));
   assert.equal(
