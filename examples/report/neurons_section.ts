@@ -63,7 +63,7 @@ ${figure(lineChart("training loss", "epoch", lossCurves), "Mean cross-entropy of
 </div>
 ${await smallNetHtml(small, test.classNames, size)}
 <h3>When it is not backpropagation</h3>
-<p>The equality needs eight conditions. Here each is broken on its own in a small network, and the cosine between what the
+<p>The equality needs conditions. Here seven are broken, one at a time, in a small network, and the cosine between what the
 lowest layer is then paid and backpropagation is compared with what the theory says it must be (computed in float64 by
 other code). The control, attention as any movement of weights, is blind to the labels.</p>
 ${departuresTable(departures)}
