@@ -87,7 +87,7 @@ const plain = (name: string, title: string, options: Partial<Entrant> = {}): Ent
 /** Ledgers of payment² a synapse; the exponent 0.5 is Adagrad. */
 const squares = (
   [
-    [0.5, [1e-8], "backpropagation with Adagrad (payments², p = .5)"],
+    [0.5, [1e-8, 1e-5], "backpropagation with Adagrad (payments², p = .5)"],
     [0.6, [1e-7, 1e-5], "payments², p = .6"],
     [0.75, [1e-5, 1e-4], "payments², p = .75"],
     [1, [1e-4, 1e-3], "payments², p = 1"],
@@ -184,8 +184,13 @@ export function entrantNamed(name: string): Entrant {
   );
 }
 
-/** All that may be chosen for an entrant, each of its rates with each schedule (and each endowment). */
-export function gridOf({ rates, endowments }: Entrant): Config[] {
+/**
+ * All that may be chosen for an entrant, each of its rates with each schedule (and each endowment).
+ * @param wide with two more rates at both ends
+ */
+export function gridOf({ rates: usual, endowments }: Entrant, wide = false): Config[] {
+  const [first, last] = [usual[0], usual[usual.length - 1]];
+  const rates = wide ? [first / 4, first / 2, ...usual, 2 * last, 4 * last] : usual;
   const schedules = Object.keys(SCHEDULES) as ScheduleName[];
   return schedules.flatMap((schedule) =>
     rates.flatMap((rate) =>

@@ -51,7 +51,7 @@ const STRENGTHS: Readonly<Partial<Record<Strategy, readonly number[]>>> = {
   replay: [50, 200],
 };
 /** Parts of backpropagation's best constant rate, for comparisons at matched learning accuracy. */
-const LADDER = [1 / 16, 1 / 8, 1 / 4, 1 / 2, 2];
+const LADDER = [1 / 8, 1 / 4, 1 / 2, 2];
 
 /** Streams without a sweep of their own take the settings of a like one. */
 const LIKE: Readonly<Record<StreamName, StreamName>> = {
@@ -78,7 +78,7 @@ export async function runForget(gpu: Gpu, options: ForgetOptions): Promise<Forge
       `${(work / 1e12).toPrecision(2)} TFLOP\n`,
   );
   const checkpoint = Checkpoint.open<readonly JobRecord[]>(checkpointFile(out, FORGET_NAME, shard), {
-    settings: { seeds, seed, protocols },
+    settings: { seeds, seed },
     about: { adapter: gpu.info.description, tunedOn: [...tuned.values()].map(({ on }) => on) },
     fresh,
   });
@@ -108,13 +108,12 @@ export async function runForget(gpu: Gpu, options: ForgetOptions): Promise<Forge
 
 const cellKey = ({ protocol, finalist, choosing, strategy, strength, config }: Cell): string =>
   [
-    protocol.data,
-    protocol.stream,
+    ...Object.values(protocol),
     finalist.rule,
     choosing,
     strategy,
-    strength ?? "",
-    JSON.stringify(config),
+    ...(strength === undefined ? [] : [strength]),
+    ...Object.values(config),
   ].join(" ");
 const keyOf = (cells: readonly Cell[]): string => cells.map(cellKey).join(" + ");
 

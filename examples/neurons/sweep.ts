@@ -166,7 +166,7 @@ async function jobsOf(options: SweepOptions, rung: number): Promise<Job[]> {
 
 /** As many settings for each rule, constant rates first: each rate once, then others out of the grid at random. */
 function drawConfigs(entrant: Entrant, { configs, full, seed }: SweepOptions): Config[] {
-  const grid = gridOf(entrant);
+  const grid = gridOf(entrant, full);
   if (full || grid.length <= configs) return grid;
   const shuffled = Array.from(philoxPermutation(grid.length, seed), (at) => grid[at]);
   const constant = entrant.rates.flatMap((rate) => {
@@ -281,7 +281,7 @@ export async function conclude(out: string, protocol: Protocol, rung: number): P
 async function announce(options: SweepOptions): Promise<void> {
   const { protocol, rules, configs, seeds, full, shard, rung } = options;
   const counts = rules.map((name) => {
-    const grid = gridOf(entrantNamed(name)).length;
+    const grid = gridOf(entrantNamed(name), full).length;
     const first = full ? grid : Math.min(grid, configs);
     return { first, second: (Math.ceil(KEEP * first) + 7) / 2 };
   });

@@ -24,7 +24,7 @@ trained with seeds that \`forget\` does not use. What is chosen goes to sweep-ST
 ${wrap(ruleNames)}
   --configs N    settings of each rule in the first rung (default 12; 6 with --quick)
   --seeds N      seeds of the last rung (default 3; 2 with --quick)
-  --full         one rung: the whole grid, all images, all seeds
+  --full         one rung: the whole grid and two rates beyond both of its ends, all images, all seeds
   --rung N       only this rung, 1 or 2; with --shard, every shard of rung 1 comes before those of rung 2
 ${PROTOCOL_HELP}
 ${SHARD_HELP}
