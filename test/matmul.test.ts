@@ -2,7 +2,7 @@ import { type Gpu, matmul, type MatmulOptions, ShapeError, tensor, ValueError, z
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { matmulWithPlan } from "../src/ops/matmul.js";
-import type { MatmulKernel, MatmulPlan } from "../src/ops/matmul_plan.js";
+import { adapterTraits, isAligned, type MatmulKernel, type MatmulPlan } from "../src/ops/matmul_plan.js";
 import { assertClose, assertExact } from "./helpers/compare.js";
 import { assertRejects } from "./helpers/errors.js";
 import { goldenCases } from "./helpers/golden.js";
@@ -83,39 +83,104 @@ product("activations in the epilogue, finite far from zero", async () => {
   }
 });
 
+interface TestedVariant {
+  readonly kernel: MatmulKernel;
+  readonly tile: readonly [number, number];
+  /** Without it: the lanes of a subgroup. */
+  readonly group?: readonly [number, number];
+  /** Loads vec4, so takes rows that are multiples of 4 only. */
+  readonly vec4?: boolean;
+  /** Another tile of a kernel that is tested before: a new pipeline costs seconds in all. */
+  readonly quick?: boolean;
+}
+
 /** Every kernel on its own, with tiles that the heuristic may not choose on this adapter. */
-const TILES: Readonly<Record<Exclude<MatmulKernel, "subgroup">, [number, number, number, number]>> = {
-  register_tile: [4, 8, 2, 4],
-  workgroup_tile: [4, 4, 8, 8],
-  vector: [4, 1, 1, 16],
-  any_shape: [4, 4, 2, 4],
-};
+const VARIANTS: readonly TestedVariant[] = [
+  { kernel: "register_tile", tile: [4, 8], group: [2, 4], vec4: true },
+  { kernel: "workgroup_tile", tile: [4, 4], group: [8, 8] },
+  { kernel: "workgroup_tile", tile: [8, 8], group: [8, 8], quick: true },
+  { kernel: "workgroup_tile", tile: [4, 4], group: [16, 16], quick: true },
+  { kernel: "vector", tile: [4, 1], group: [1, 16] },
+  { kernel: "any_shape", tile: [4, 4], group: [2, 4] },
+  { kernel: "subgroup", tile: [8, 4], vec4: true },
+  { kernel: "subgroup_any_shape", tile: [8, 3] },
+  { kernel: "subgroup_any_shape", tile: [16, 4], quick: true },
+];
 
-const SPLITTING = ["workgroup_tile"];
+const SPLITTING = ["subgroup", "subgroup_any_shape", "workgroup_tile"];
 
-for (const [kernel, [tileM, tileN, groupM, groupN]] of Object.entries(TILES)) {
-  product(`kernel ${kernel}: every transpose, aligned and not, whole and split`, async () => {
-    const gpu = await sharedGpu();
-    const random = seededRandom(5);
-    for (const transposeA of [false, true]) {
-      for (const transposeB of [false, true]) {
+for (const { kernel, tile, group, vec4, quick } of VARIANTS) {
+  const [tileM, tileN] = tile;
+  product(
+    `kernel ${kernel}, tile ${tile.join("×")}: every transpose, aligned and not, whole and split`,
+    async () => {
+      const gpu = await sharedGpu();
+      const { lanes } = adapterTraits(gpu);
+      if (!group && ![4, 8, 16].includes(lanes)) {
+        // A capability: without such subgroups the library never picks the kernel.
+        console.log(`not run: ${kernel} takes subgroups of 4, 8 or 16 lanes, and this adapter has ${lanes}`);
+        return;
+      }
+      const [groupM, groupN] = group ?? [1, lanes];
+      const random = seededRandom(5);
+      for (const [transposeA, transposeB] of quick
+        ? [[false, false]]
+        : [
+            [false, false],
+            [false, true],
+            [true, false],
+            [true, true],
+          ]) {
         for (const [m, n, k, slices] of [
           [16, 24, 32, 1],
           [13, 7, 37, 1],
           [1, 1, 1, 1],
+          [35, 77, 3, 1],
           [5, 36, 700, 3],
         ]) {
           if (slices > 1 && !SPLITTING.includes(kernel)) continue;
-          const plan = { name: kernel, kernel: kernel as MatmulKernel, tileM, tileN, groupM, groupN, slices };
+          if (vec4 && !isAligned({ m, n, k, batch: 2, transposeA, transposeB })) continue;
+          const plan = { name: kernel, kernel, tileM, tileN, groupM, groupN, slices };
           const a = random.array([2, ...(transposeA ? [k, m] : [m, k])]);
           const b = random.array(transposeB ? [n, k] : [k, n]);
           const what = `${m}×${k}×${n} ${transposeA} ${transposeB}`;
           await check(gpu, { a, b, bias: random.array([n]) }, { transposeA, transposeB }, what, plan);
         }
       }
-    }
-  });
+    },
+  );
 }
+
+product("the heuristic's choice for few rows and few columns", async () => {
+  const gpu = await sharedGpu();
+  const random = seededRandom(6);
+  for (const [m, n, k] of [
+    [1, 64, 40],
+    [1, 33, 21],
+    [40, 10, 24],
+    [33, 3, 7],
+  ]) {
+    await check(gpu, { a: random.array([m, k]), b: random.array([k, n]) }, {}, `${m}×${k}×${n}`);
+  }
+});
+
+product("a plan for vec4 loads says which rows it takes", async () => {
+  const gpu = await sharedGpu();
+  const plan = {
+    name: "tile",
+    kernel: "register_tile" as const,
+    tileM: 4,
+    tileN: 4,
+    groupM: 4,
+    groupN: 4,
+    slices: 1,
+  };
+  await assertRejects(
+    () => matmulWithPlan(zeros(gpu, [4, 4]), zeros(gpu, [4, 6]), {}, () => plan),
+    ValueError,
+    /plan "tile" takes rows that are multiples of 4, and got m 4, n 6, k 4/,
+  );
+});
 
 product("a sum of more than 10,000 terms, many rows, many matrices", async () => {
   const gpu = await sharedGpu();

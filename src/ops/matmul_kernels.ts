@@ -1,9 +1,10 @@
-/** The kernels behind `matmul`, and how a plan becomes dispatches: padding, the product, the sum over slices. */
+/** The kernels behind `matmul`, and how a plan becomes dispatches: the product, the sum over slices. */
 import anyShapeWgsl from "../../shaders/matmul_any_shape.wgsl";
 import padWgsl from "../../shaders/matmul_pad.wgsl";
 import registerTileWgsl from "../../shaders/matmul_register_tile.wgsl";
 import splitSumWgsl from "../../shaders/matmul_split_k_sum.wgsl";
 import subgroupWgsl from "../../shaders/matmul_subgroup.wgsl";
+import subgroupAnyShapeWgsl from "../../shaders/matmul_subgroup_any_shape.wgsl";
 import vectorWgsl from "../../shaders/matmul_vector.wgsl";
 import workgroupTileWgsl from "../../shaders/matmul_workgroup_tile.wgsl";
 import { ValueError } from "../gpu/errors.js";
@@ -11,7 +12,7 @@ import { defineKernel, gridFor, type Kernel, type KernelRecord, type Shape, size
 import type { Constants } from "../gpu/wgsl.js";
 import type { Tensor } from "../tensor.js";
 import { ACTIVATION_CODE, type FusedActivation } from "./activation_names.js";
-import { groupsOf, type MatmulKernel, type MatmulPlan, type MatmulShape } from "./matmul_plan.js";
+import { groupsOf, isAligned, type MatmulKernel, type MatmulPlan, type MatmulShape } from "./matmul_plan.js";
 
 /** Sizes of one call; strides in elements from one matrix of the batch to the next, 0 where it repeats. */
 export interface MatmulSizes extends MatmulShape {
@@ -39,8 +40,10 @@ interface ProductCall extends MatmulCall {
 }
 
 const LANES_STEP = 4;
+/** The kernels that load vec4. */
+const VECTORS: ReadonlySet<MatmulKernel> = new Set(["subgroup", "register_tile"]);
 /** The kernels that compute a slice of k. */
-const SPLITTING: ReadonlySet<MatmulKernel> = new Set(["subgroup", "workgroup_tile"]);
+const SPLITTING: ReadonlySet<MatmulKernel> = new Set(["subgroup", "subgroup_any_shape", "workgroup_tile"]);
 
 /** What the product kernels share; `vector` is how many elements a load takes. */
 function product(
@@ -98,6 +101,16 @@ const kernels: Readonly<Record<MatmulKernel, Kernel<ProductCall>>> = {
     STEP: LANES_STEP,
     LANES: groupN,
   })),
+  subgroup_any_shape: product(
+    "matmul_subgroup_any_shape",
+    subgroupAnyShapeWgsl,
+    1,
+    ({ tileM, tileN, groupN }) => ({
+      TILE_M: tileM,
+      TILE_N: tileN,
+      LANES: groupN,
+    }),
+  ),
   register_tile: product("matmul_register_tile", registerTileWgsl, 4, tileConstants),
   workgroup_tile: product("matmul_workgroup_tile", workgroupTileWgsl, 1, tileConstants),
   vector: product("matmul_vector", vectorWgsl, 1, ({ tileM, groupN }) => ({ ROWS: tileM, COLUMNS: groupN })),
@@ -147,71 +160,19 @@ export function resizeMatrices(x: Tensor, target: Shape, out?: Tensor): Tensor {
   return padKernel.run({ x }, { rows, columns, target }, { out: { y: out } }).y;
 }
 
-const up = (size: number): number => Math.ceil(size / 4) * 4;
-
-/** Records a product with the given plan. Kernels that load vec4 get rows that are multiples of 4. */
-export function runMatmul(tensors: MatmulTensors, call: MatmulCall, plan: MatmulPlan): Tensor {
+/** Records a product with the given plan. @throws ValueError for a plan that does not take the shape */
+export function runMatmul({ a, b, bias, out }: MatmulTensors, call: MatmulCall, plan: MatmulPlan): Tensor {
   const { sizes } = call;
-  const vec4 = plan.kernel === "subgroup" || plan.kernel === "register_tile";
-  if (!vec4) return runSlices(tensors, call, plan);
-  const { m, n, k, transposeA, transposeB } = sizes;
-  const [m4, n4, k4] = [transposeA ? up(m) : m, up(n), up(k)];
-  if (m4 === m && n4 === n && k4 === k) return runSlices(tensors, call, plan);
-
-  // Zeros past k in both operands add nothing; rows and columns past m and n are cut off afterwards.
-  const temporaries: Tensor[] = [];
-  const pad = (
-    x: Tensor,
-    size: readonly [number, number],
-    target: readonly [number, number],
-    matrices: number,
-  ): Tensor => {
-    if (size[0] === target[0] && size[1] === target[1]) return x;
-    const shape = x.shape.length === 1 ? [target[1]] : [matrices, ...target];
-    const padded = padKernel.run({ x }, { rows: size[0], columns: size[1], target: shape }).y;
-    temporaries.push(padded);
-    return padded;
-  };
-  const countA = sizes.strideA === 0 ? 1 : sizes.batch;
-  const countB = sizes.strideB === 0 ? 1 : sizes.batch;
-  const a = transposeA ? pad(tensors.a, [k, m], [k4, m4], countA) : pad(tensors.a, [m, k], [m, k4], countA);
-  const b = transposeB ? pad(tensors.b, [n, k], [n4, k4], countB) : pad(tensors.b, [k, n], [k4, n4], countB);
-  const aligned: MatmulSizes = {
-    ...sizes,
-    m: m4,
-    n: n4,
-    k: k4,
-    strideA: sizes.strideA === 0 ? 0 : m4 * k4,
-    strideB: sizes.strideB === 0 ? 0 : n4 * k4,
-    y: m4 === m && n4 === n ? sizes.y : [sizes.batch, m4, n4],
-  };
-  let y: Tensor;
-  if (m4 === m && n4 === n) {
-    y = runSlices({ ...tensors, a, b }, { ...call, sizes: aligned }, plan);
-  } else {
-    // The register tile loads the bias as vec4, too.
-    const padBias = tensors.bias && plan.kernel === "register_tile";
-    const bias = padBias ? pad(tensors.bias as Tensor, [1, n], [1, n4], 1) : tensors.bias;
-    const whole = runSlices({ a, b, bias }, { ...call, sizes: aligned }, plan);
-    y = padKernel.run(
-      { x: whole },
-      { rows: m4, columns: n4, target: sizes.y },
-      { out: { y: tensors.out } },
-    ).y;
-    temporaries.push(whole);
-  }
-  for (const temporary of temporaries) temporary.dispose();
-  return y;
-}
-
-/** The product itself; with slices, into parts that a second kernel adds up. */
-function runSlices({ a, b, bias, out }: MatmulTensors, call: MatmulCall, plan: MatmulPlan): Tensor {
   const kernel = kernels[plan.kernel];
+  if (VECTORS.has(plan.kernel) && !isAligned(sizes)) {
+    throw new ValueError(
+      `matmul: plan "${plan.name}" takes rows that are multiples of 4, and got m ${sizes.m}, n ${sizes.n}, k ${sizes.k}`,
+    );
+  }
   if (plan.slices > 1 && !SPLITTING.has(plan.kernel)) {
     throw new ValueError(`matmul: plan "${plan.name}" splits k, and the kernel ${plan.kernel} does not`);
   }
   if (plan.slices === 1) return kernel.run({ a, b, bias }, { ...call, plan }, { out: { y: out } }).y;
-  const { sizes } = call;
   const partial: MatmulSizes = { ...sizes, y: [sizes.batch, plan.slices, sizes.m, sizes.n] };
   const parts = kernel.run({ a, b }, { sizes: partial, slope: call.slope, plan }).y;
   const y = splitSum.run({ parts, bias }, { ...call, slices: plan.slices }, { out: { y: out } }).y;

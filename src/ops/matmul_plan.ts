@@ -12,7 +12,13 @@ export interface MatmulShape {
   readonly transposeB: boolean;
 }
 
-export type MatmulKernel = "subgroup" | "register_tile" | "workgroup_tile" | "vector" | "any_shape";
+export type MatmulKernel =
+  | "subgroup"
+  | "subgroup_any_shape"
+  | "register_tile"
+  | "workgroup_tile"
+  | "vector"
+  | "any_shape";
 
 /** One variant. A tile is what one invocation computes; `lanes` are the invocations that share its rows. */
 export interface MatmulPlan {
@@ -35,8 +41,6 @@ export interface AdapterTraits {
   readonly deterministic?: boolean;
 }
 
-/** Below so many operations a product on a software adapter is not worth a copy to aligned rows. */
-const SMALL_WORK = 1e6;
 /** Up to so many operations the time until the first result is that of compiling: a small tile compiles fastest. */
 const QUICK_WORK = 4e6;
 /** From so many operations on, the larger tile's speed is worth its compile time on a software adapter. */
@@ -97,33 +101,43 @@ function steadyPlan({ software, lanes }: AdapterTraits, shape: MatmulShape): Mat
   if (shape.k === 0) return plan("any_shape", shape, [4, 4], [4, 8]);
   if (!software) return plan("workgroup_tile", shape, [4, 4], [8, 8], 0);
   if (lanes === 4 || lanes === 8 || lanes === 16)
-    return plan("subgroup", shape, [Math.max(8, lanes), 4], [1, lanes], 0);
-  return plan("register_tile", shape, [8, 8], [4, 4]);
+    return plan("subgroup_any_shape", shape, [8, 4], [1, lanes], 0);
+  return plan("any_shape", shape, [4, 4], [4, 8]);
 }
 
 function softwarePlans({ lanes }: AdapterTraits, shape: MatmulShape): MatmulPlan[] {
   const { m, n, k, batch } = shape;
   const work = 2 * m * n * k * batch;
-  const scalar = plan("any_shape", shape, [4, 4], [4, 8]);
-  if (k === 0 || (work < SMALL_WORK && !isAligned(shape))) return [scalar];
+  const aligned = isAligned(shape);
+  if (k === 0) return [plan("any_shape", shape, [4, 4], [4, 8])];
   if (lanes !== 4 && lanes !== 8 && lanes !== 16) {
+    if (!aligned) return [plan("any_shape", shape, [4, 4], [4, 8])];
     const small = plan("register_tile", shape, [m >= 8 ? 8 : 4, n >= 8 ? 8 : 4], [4, 4]);
-    if (work < LARGE_WORK) return [small, plan("register_tile", shape, [16, 16], [1, 4])];
-    return [plan("register_tile", shape, [16, 16], [1, 4]), small];
+    const large = plan("register_tile", shape, [16, 16], [1, 4]);
+    return work < LARGE_WORK ? [small, large] : [large, small];
   }
-  // The loads of a step of 4 are dealt to the lanes, so a tile has at least as many rows as there are lanes.
+  // With a single row nothing of a is shared.
+  const row = m === 1 && aligned ? [plan("register_tile", shape, [1, 4], [1, 32])] : [];
   const subgroup = (tileM: number, tileN: number): MatmulPlan =>
-    plan("subgroup", shape, [tileM, tileN], [1, lanes], FEW_GROUPS.software);
-  const rows = [lanes, 8, 16].filter((size, index, all) => size >= lanes && all.indexOf(size) === index);
-  const most = work <= QUICK_WORK && lanes <= 8 ? 8 : 16;
+    plan(aligned ? "subgroup" : "subgroup_any_shape", shape, [tileM, tileN], [1, lanes], FEW_GROUPS.software);
+  // The loads of a step of 4 are dealt to the lanes: with vec4 a tile has at least as many rows as there are lanes.
+  const fewest = aligned ? lanes : Math.max(1, lanes / 4);
+  const rows = [fewest, lanes, 8, 16].filter(
+    (size, index, all) => size >= fewest && all.indexOf(size) === index,
+  );
+  const most = work <= QUICK_WORK && lanes <= 8 && aligned ? 8 : 16;
   const fitting = rows.find((size) => size >= Math.min(m, most)) ?? 16;
-  const columns = lanes === 4 && n > 16 && work > QUICK_WORK ? 8 : 4;
-  const first =
-    fitting === 16 && lanes === 4 && work >= LARGE_WORK && m >= 64
-      ? subgroup(32, columns)
-      : subgroup(fitting, columns);
-  const others = [subgroup(rows[0], 4), subgroup(16, 4), subgroup(16, 8), subgroup(32, lanes === 4 ? 8 : 4)];
-  return unique([first, ...others]);
+  const narrow = aligned ? 4 : Math.min(4, Math.ceil(n / lanes));
+  const columns = lanes === 4 && n > 16 && work > QUICK_WORK ? 8 : narrow;
+  const tall = fitting === 16 && lanes === 4 && work >= (aligned ? LARGE_WORK : LARGE_WORK / 2) && m >= 64;
+  const first = tall ? subgroup(32, columns) : subgroup(fitting, columns);
+  const others = [
+    subgroup(rows[0], narrow),
+    subgroup(16, narrow),
+    subgroup(16, 2 * narrow),
+    subgroup(32, lanes === 4 ? 2 * narrow : narrow),
+  ];
+  return unique([...row, first, ...others]);
 }
 
 function hardwarePlans(shape: MatmulShape): MatmulPlan[] {
