@@ -1,5 +1,5 @@
 /** Times one case beside its peers: each result checked first, warm-up apart, then rounds in turn. */
-import type { Gpu } from "handgrad";
+import type { Gpu, Tensor } from "handgrad";
 import { type Case, uploadInputs } from "./cases.js";
 import type { Input, Spec } from "./cases.js";
 
@@ -28,6 +28,8 @@ export interface Timing {
 export interface Measured {
   readonly name: string;
   readonly timings: Readonly<Record<string, Timing>>;
+  /** What handgrad ran. */
+  readonly variants: readonly CaseVariant[];
 }
 
 export interface MeasureOptions {
@@ -97,19 +99,37 @@ export async function measureCase(
       sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
     timings[contender.name] = { ms: at(0.5), spread: (at(0.75) - at(0.25)) / 2 / at(0.5), error, firstMs };
   }
-  return { name: which.name, timings };
+  const own = contenders.find((contender) => contender instanceof Handgrad);
+  return { name: which.name, timings, variants: own?.variants ?? [] };
 }
 
 /** Milliseconds from any fixed moment: of the wall's clock, or of this process' processor time. */
 export type Clock = () => number;
 
+/** Which kernel an op of a case runs with, and whether the tuner or the heuristic chose it. */
+export interface CaseVariant {
+  readonly op: string;
+  readonly variant: string;
+  readonly tuned: boolean;
+}
+
+/** What `--clock cpu` measures: a software adapter computes in this process' threads. On Node only. */
+export function processorTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 /** handgrad: each run replays a Program, as a training loop does. */
 export class Handgrad implements Contender {
   readonly name = "handgrad";
+  /** The variants that the case prepared last runs with. */
+  variants: readonly CaseVariant[] = [];
   private release = (): void => {};
   private run = (): { data(): Promise<Float32Array> } => {
     throw new Error("not prepared");
   };
+  /** For a case that waits in the middle of a run. */
+  private wait: (() => Promise<Tensor>) | undefined;
 
   constructor(
     private readonly gpu: Gpu,
@@ -120,8 +140,21 @@ export class Handgrad implements Contender {
     this.release();
     const { gpu } = this;
     const tensors = uploadInputs(gpu, inputs);
+    this.wait = which.whole?.(gpu, tensors);
+    this.variants = [];
+    if (this.wait) {
+      this.release = () => {
+        for (const tensor of tensors) tensor.dispose();
+      };
+      return this.again();
+    }
     const body = which.ours(gpu, tensors);
+    const before = new Map(gpu.tuner.used().map(({ key, picks }) => [key, picks]));
     const program = gpu.program(body);
+    this.variants = gpu.tuner
+      .used()
+      .filter(({ key, picks }) => picks > (before.get(key) ?? 0))
+      .map(({ key, variant, tuned }) => ({ op: key, variant, tuned }));
     this.release = () => {
       program.dispose();
       for (const tensor of tensors) tensor.dispose();
@@ -132,12 +165,19 @@ export class Handgrad implements Contender {
   }
 
   async again(): Promise<Float32Array> {
-    return this.run().data();
+    const waited = await this.wait?.();
+    if (!waited) return this.run().data();
+    const result = (await waited.data()) as Float32Array;
+    waited.dispose();
+    return result;
   }
 
   async time(count: number): Promise<number> {
     const start = this.clock();
-    for (let i = 0; i < count; i++) this.run();
+    for (let i = 0; i < count; i++) {
+      if (this.wait) (await this.wait()).dispose();
+      else this.run();
+    }
     await this.gpu.finish();
     return this.clock() - start;
   }

@@ -1,7 +1,7 @@
 /** The bench's results as a table, as JSON and as a chart. */
 import type { GpuInfo } from "handgrad";
 import type { Case } from "./cases.js";
-import type { Measured, Timing } from "./measure.js";
+import type { CaseVariant, Measured, Timing } from "./measure.js";
 import type { Roof } from "./roof.js";
 
 export interface CaseResult {
@@ -18,11 +18,23 @@ export interface CaseResult {
     problem?: string;
   };
   readonly peers: Readonly<Record<string, { ms: number | null; spread?: number; problem?: string }>>;
+  /** The kernel that each op ran with. */
+  readonly variants: readonly CaseVariant[];
+}
+
+/** How a run was made. */
+export interface RunConditions {
+  /** What the milliseconds are of: "wall", or "cpu" for processor time. */
+  readonly clock: string;
+  /** Choices that the tuner had for this adapter. */
+  readonly remembered: number;
 }
 
 export interface BenchResult {
   readonly adapter: Readonly<Record<string, string>>;
   readonly date: string;
+  readonly clock: string;
+  readonly tuning: { readonly remembered: number };
   readonly roof: Roof;
   readonly cases: readonly CaseResult[];
   readonly geometricMean: Readonly<Record<string, number>>;
@@ -30,7 +42,7 @@ export interface BenchResult {
 
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
-export function caseResult(which: Case, { timings }: Measured, roof: Roof): CaseResult {
+export function caseResult(which: Case, { timings, variants }: Measured, roof: Roof): CaseResult {
   const own: Timing = timings.handgrad;
   const gflops = which.flops === undefined ? undefined : which.flops / own.ms / 1e6;
   const gbs = which.bytes === undefined ? undefined : which.bytes / own.ms / 1e6;
@@ -42,7 +54,7 @@ export function caseResult(which: Case, { timings }: Measured, roof: Roof): Case
   const ours = own.problem
     ? { ms: null, problem: own.problem }
     : { ms: finite(own.ms), gflops, gbs, roofShare: share, spread: own.spread, firstMs: own.firstMs };
-  return { name: which.name, group: which.group, shape: which.shape, ours, peers };
+  return { name: which.name, group: which.group, shape: which.shape, ours, peers, variants };
 }
 
 /** The fastest peer of a case. */
@@ -75,11 +87,18 @@ export function geometricMeans(cases: readonly CaseResult[]): Record<string, num
   return result;
 }
 
-export function benchResult(info: GpuInfo, roof: Roof, cases: readonly CaseResult[]): BenchResult {
+export function benchResult(
+  info: GpuInfo,
+  roof: Roof,
+  cases: readonly CaseResult[],
+  { clock, remembered }: RunConditions,
+): BenchResult {
   const { vendor, architecture, device, description, kind, driver } = info;
   return {
     adapter: { vendor, architecture, device, description, kind, driver },
     date: new Date().toISOString(),
+    clock,
+    tuning: { remembered },
     roof,
     cases,
     geometricMean: geometricMeans(cases),

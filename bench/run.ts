@@ -3,8 +3,8 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { openGpu } from "handgrad";
-import { cases } from "./cases.js";
-import { type Clock, type Contender, Handgrad, measureCase } from "./measure.js";
+import { cases as programCases, waitingCases } from "./cases.js";
+import { type Clock, type Contender, Handgrad, measureCase, processorTime } from "./measure.js";
 import { isInstalled, PEERS, Peer } from "./peers/peer.js";
 import {
   type BenchResult,
@@ -64,6 +64,7 @@ async function main(): Promise<number> {
     ? (JSON.parse(await readFile(values.compare, "utf8")) as BenchResult)
     : undefined;
   const pattern = new RegExp(values.filter ?? "", "i");
+  const cases = [...programCases, ...waitingCases];
   const selected = cases.filter(({ name, group }) => pattern.test(name) || pattern.test(group));
   if (selected.length === 0) {
     console.error(
@@ -98,6 +99,12 @@ async function main(): Promise<number> {
       });
     }
 
+    const { remembered } = gpu.tuner;
+    console.log(
+      remembered > 0
+        ? `tuning: ${remembered} choices for this adapter, from the cache${values.tune ? " and this run" : ""}`
+        : "tuning: none for this adapter, so the heuristic chooses; npm run tune measures",
+    );
     console.log(`\n${header(names)}`);
     const results: CaseResult[] = [];
     for (const which of selected) {
@@ -107,7 +114,7 @@ async function main(): Promise<number> {
       for (const [peer, { problem }] of Object.entries(result.peers))
         if (problem) console.log(`    ${peer}: ${problem}`);
     }
-    const all = benchResult(info, roof, results);
+    const all = benchResult(info, roof, results, { clock: values.clock, remembered });
     await mkdir(values.out, { recursive: true });
     await writeFile(join(values.out, "bench.json"), `${JSON.stringify(all, null, 2)}\n`);
     await writeFile(join(values.out, "bench.html"), chart(all, names));
@@ -123,12 +130,6 @@ async function main(): Promise<number> {
     for (const peer of peers) peer.close();
     gpu.dispose();
   }
-}
-
-/** What `--clock cpu` measures: a software adapter computes in this process' threads. */
-function processorTime(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
 }
 
 function peerNames(): string[] {

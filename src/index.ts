@@ -18,7 +18,14 @@ export {
 export type { GpuInfo, HostAdapter, OpenGpuOptions } from "./gpu/open.js";
 export type { KernelTime, Profile } from "./gpu/profiler.js";
 export { Program } from "./gpu/program.js";
-export { Tuner, type TuningCache, type TuningRow, type TuningStore } from "./gpu/tuner.js";
+export {
+  Tuner,
+  type TunedChoice,
+  type TuneOptions,
+  type TuningCache,
+  type TuningRow,
+  type TuningStore,
+} from "./gpu/tuner.js";
 export * from "./ops/activation.js";
 export type { ActivationOptions, FusedActivation } from "./ops/activation_names.js";
 export { clipGradientNorm, clipGradientValue } from "./ops/clip.js";

@@ -1,6 +1,7 @@
-import { FormatError, type Gpu, matmul, Tuner, type TuningStore, zeros } from "handgrad";
+import { FormatError, type Gpu, KernelError, matmul, Tuner, type TuningStore, zeros } from "handgrad";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { assertRejects } from "./helpers/errors.js";
 import { sharedGpu } from "./helpers/gpu.js";
 
 const test = suite("tuner");
@@ -20,12 +21,15 @@ function memoryStore(text?: string): TuningStore & { text?: string } {
 
 const variants = [{ name: "first" }, { name: "second" }];
 
-/** A trial whose variants keep the processor busy for so many milliseconds. */
+/** A clock that only trials move: on a busy machine the real one would decide the tests. */
+let now = 0;
+const clock = () => now;
+
+/** A trial whose variants take so many milliseconds. */
 function busy(milliseconds: Record<string, number>) {
   return (_gpu: Gpu, { name }: { name: string }) => ({
     run() {
-      const end = performance.now() + milliseconds[name];
-      while (performance.now() < end);
+      now += milliseconds[name];
     },
     dispose() {},
   });
@@ -37,7 +41,7 @@ test("the heuristic's choice until tuned, then the fastest, remembered by the st
   const tuner = new Tuner(gpu.info, store);
   const pick = (own: Tuner) => own.pick("op 1", () => variants, busy({ first: 6, second: 2 })).name;
   assert.is(pick(tuner), "first");
-  const [row] = await tuner.tune(gpu);
+  const [row] = await tuner.tune(gpu, { clock });
   assert.is(row.chosen, "second");
   assert.is(row.heuristic, "first");
   assert.ok(row.times.second < row.times.first);
@@ -52,8 +56,43 @@ test("a variant that is hardly faster does not displace the heuristic's", async 
   const gpu = await sharedGpu();
   const tuner = new Tuner(gpu.info);
   tuner.pick("op 2", () => variants, busy({ first: 8, second: 7.95 }));
-  const [row] = await tuner.tune(gpu);
+  const [row] = await tuner.tune(gpu, { clock });
   assert.is(row.chosen, "first");
+});
+
+test("a variant that does not compile is left out and told; without one that does, its error is thrown", async () => {
+  const gpu = await sharedGpu();
+  const broken = gpu.kernel({
+    name: "broken",
+    wgsl: "@group(0) @binding(0) var<storage, read_write> y: array<f32>;\n@compute @workgroup_size(1) fn main() { y[0] = z; }",
+    bindings: { y: "readWrite" },
+    shape: () => ({}),
+    grid: () => [1],
+  });
+  const released: string[] = [];
+  const trial = (_gpu: Gpu, { name }: { name: string }) => {
+    const y = zeros(gpu, [4]);
+    return {
+      run: () => void (name === "first" ? broken.run({ y }) : undefined),
+      dispose: () => {
+        released.push(name);
+        y.dispose();
+      },
+    };
+  };
+  const tuner = new Tuner(gpu.info);
+  const before = gpu.memory().tensors;
+  tuner.pick("op 5", () => variants, trial);
+  const [row] = await tuner.tune(gpu);
+  assert.is(row.chosen, "second");
+  assert.equal(Object.keys(row.times), ["second"]);
+  assert.match(row.failures.first, /broken did not compile/);
+  assert.equal(released, ["first", "second"]);
+  assert.equal(tuner.used(), [{ key: "op 5", variant: "second", tuned: true, picks: 1 }]);
+  const hopeless = new Tuner(gpu.info);
+  hopeless.pick("op 6", () => variants.slice(0, 1).concat(variants.slice(0, 1)), trial);
+  await assertRejects(() => hopeless.tune(gpu), KernelError, /broken did not compile/);
+  assert.is(gpu.memory().tensors, before);
 });
 
 test("choices of another adapter or version are not taken, broken ones are told", async () => {
@@ -104,11 +143,7 @@ test("gpu.tune measures the products that were used and releases what it made", 
 
 /** Other suites share the gpu, and tuning all their shapes would take minutes. */
 async function tuneOnly(gpu: Gpu, key: string) {
-  return gpu.tuner.tune(
-    gpu,
-    () => {},
-    (other) => other === key,
-  );
+  return gpu.tuner.tune(gpu, { wanted: (other) => other === key });
 }
 
 test.run();

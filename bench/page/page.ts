@@ -101,7 +101,7 @@ async function run(): Promise<unknown> {
     if (results.length === 0)
       throw new Error(`no case matches "${element<HTMLInputElement>("filter").value}"`);
     const all = {
-      ...benchResult(gpu.info, roof, results),
+      ...benchResult(gpu.info, roof, results, { clock: "wall", remembered: gpu.tuner.remembered }),
       browser: navigator.userAgent,
       features: gpu.info.features,
       peers: Object.fromEntries(peers.map(({ name, version }) => [name, version])),

@@ -253,7 +253,7 @@ export class Gpu {
   async tune(report?: (row: TuningRow) => void): Promise<TuningRow[]> {
     this.throwIfDisposed();
     await this.finish();
-    return this.tuner.tune(this, report);
+    return this.tuner.tune(this, { report });
   }
 
   /** In debug mode: records a scan of an op's result. */

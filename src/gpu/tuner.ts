@@ -2,12 +2,12 @@
  * The tuner. A hot op has several variants and a heuristic that puts the likely best first; `gpu.tune()` measures
  * them for the shapes that were used and remembers the winners, for one adapter and one version of the kernels.
  */
-import { FormatError } from "./errors.js";
+import { FormatError, HandgradError } from "./errors.js";
 import type { Gpu } from "./gpu.js";
 import type { GpuInfo } from "./open.js";
 
 /** Raised whenever a kernel or a heuristic changes: what was measured before is then forgotten. */
-const TUNING_VERSION = 1;
+const TUNING_VERSION = 2;
 /** A variant must win by so much before it displaces the heuristic's choice: less is noise. */
 const MARGIN = 0.95;
 const ROUNDS = 5;
@@ -29,6 +29,8 @@ interface Noted<V extends Variant> {
   readonly variants: readonly V[];
   readonly trial: (gpu: Gpu, variant: V) => Trial;
   chosen: V;
+  /** How often it was picked. */
+  picks: number;
 }
 
 /** What `gpu.tune` tells of one op on one shape; times in milliseconds. */
@@ -37,6 +39,27 @@ export interface TuningRow {
   readonly chosen: string;
   readonly heuristic: string;
   readonly times: Readonly<Record<string, number>>;
+  /** Variants that this adapter does not take, and why: they are left out. */
+  readonly failures: Readonly<Record<string, string>>;
+}
+
+export interface TuneOptions {
+  /** Called with each row as it is measured. */
+  readonly report?: (row: TuningRow) => void;
+  /** Which ops and shapes, by their key; default all that were used. */
+  readonly wanted?: (key: string) => boolean;
+  /** Milliseconds from any fixed moment; default the wall's clock. */
+  readonly clock?: () => number;
+}
+
+/** The variant that an op on a shape runs with. */
+export interface TunedChoice {
+  readonly key: string;
+  readonly variant: string;
+  /** Whether it was measured, now or before, or is the heuristic's. */
+  readonly tuned: boolean;
+  /** How often it was picked; a program picks while it is recorded. */
+  readonly picks: number;
 }
 
 /** What is kept between runs: the winner's name by op and shape. */
@@ -81,28 +104,43 @@ export class Tuner {
     trial: (gpu: Gpu, variant: V) => Trial,
   ): V {
     const known = this.noted.get(key) as Noted<V> | undefined;
-    if (known) return known.chosen;
+    if (known) {
+      known.picks++;
+      return known.chosen;
+    }
     const list = variants();
     const remembered = this.choices.get(key);
     const chosen = list.find(({ name }) => name === remembered) ?? list[0];
-    this.noted.set(key, { variants: list, trial, chosen } as unknown as Noted<Variant>);
+    this.noted.set(key, { variants: list, trial, chosen, picks: 1 } as unknown as Noted<Variant>);
     return chosen;
   }
 
-  /** Measures every variant of the ops and shapes used so far, keeps the fastest, and stores the choices. */
-  async tune(
-    gpu: Gpu,
-    report: (row: TuningRow) => void = () => {},
-    wanted: (key: string) => boolean = () => true,
-  ): Promise<TuningRow[]> {
+  /** What every op and shape used so far runs with. */
+  used(): TunedChoice[] {
+    return [...this.noted].map(([key, { chosen, picks }]) => {
+      return { key, variant: chosen.name, tuned: this.choices.has(key), picks };
+    });
+  }
+
+  /** How many choices are remembered for this adapter, from this run and earlier ones. */
+  get remembered(): number {
+    return this.choices.size;
+  }
+
+  /**
+   * Measures every variant of the ops and shapes used so far, keeps the fastest, and stores the choices. A variant that
+   * does not compile on this adapter, or does not take the shape, is left out and told in the row.
+   * @throws the heuristic's error if no variant runs
+   */
+  async tune(gpu: Gpu, { report, wanted = () => true, clock }: TuneOptions = {}): Promise<TuningRow[]> {
     const rows: TuningRow[] = [];
     for (const [key, entry] of [...this.noted]) {
       if (entry.variants.length < 2 || !wanted(key)) continue;
-      const row = await measure(gpu, key, entry);
+      const row = await measure(gpu, key, entry, clock);
       entry.chosen = entry.variants.find(({ name }) => name === row.chosen) as Variant;
       this.choices.set(key, row.chosen);
       rows.push(row);
-      report(row);
+      report?.(row);
     }
     this.store?.save(this.adapter, this.export());
     return rows;
@@ -162,23 +200,46 @@ function parse(text: string): TuningCache {
   return cache as TuningCache;
 }
 
+interface TimedTrial {
+  readonly name: string;
+  readonly trial: Trial;
+  repeats: number;
+  readonly times: number[];
+}
+
 /** Rounds go over all variants in turn, so that a machine that slows down for a while slows them all. */
-async function measure(gpu: Gpu, key: string, { variants, trial }: Noted<Variant>): Promise<TuningRow> {
-  const trials: { name: string; trial: Trial; repeats: number; times: number[] }[] = [];
+async function measure(
+  gpu: Gpu,
+  key: string,
+  { variants, trial }: Noted<Variant>,
+  clock = () => performance.now(),
+): Promise<TuningRow> {
+  const trials: TimedTrial[] = [];
+  const failures: Record<string, string> = {};
+  let first: unknown;
   try {
     for (const variant of variants) {
       const ready = trial(gpu, variant);
+      try {
+        ready.run();
+        await gpu.finish(); // compiles
+      } catch (error) {
+        ready.dispose();
+        gpu.throwIfDisposed(); // nothing else will run either
+        if (!(error instanceof HandgradError)) throw error;
+        first ??= error;
+        failures[variant.name] = error.message;
+        continue;
+      }
       trials.push({ name: variant.name, trial: ready, repeats: 1, times: [] });
-      ready.run();
-      await gpu.finish(); // compiles
     }
+    if (trials.length === 0) throw first;
     for (const entry of trials) {
-      const once = await time(gpu, entry.trial, 1);
-      entry.repeats = Math.max(1, Math.min(64, Math.round(TRIAL_MILLISECONDS / once)));
+      const once = await time(gpu, entry, clock);
+      entry.repeats = Math.max(1, Math.min(64, Math.round(TRIAL_MILLISECONDS / Math.max(once, 0.01))));
     }
     for (let round = 0; round < ROUNDS; round++) {
-      for (const entry of trials)
-        entry.times.push((await time(gpu, entry.trial, entry.repeats)) / entry.repeats);
+      for (const entry of trials) entry.times.push(await time(gpu, entry, clock));
     }
   } finally {
     for (const entry of trials) entry.trial.dispose();
@@ -187,12 +248,14 @@ async function measure(gpu: Gpu, key: string, { variants, trial }: Noted<Variant
   const times = Object.fromEntries(trials.map(({ name, times }) => [name, Math.min(...times)]));
   const heuristic = variants[0].name;
   const best = Object.keys(times).reduce((a, b) => (times[b] < times[a] ? b : a));
-  return { key, chosen: times[best] < MARGIN * times[heuristic] ? best : heuristic, heuristic, times };
+  const stays = heuristic in times && times[best] >= MARGIN * times[heuristic];
+  return { key, chosen: stays ? heuristic : best, heuristic, times, failures };
 }
 
-async function time(gpu: Gpu, trial: Trial, repeats: number): Promise<number> {
-  const start = performance.now();
+/** Milliseconds of one run. */
+async function time(gpu: Gpu, { trial, repeats }: TimedTrial, clock: () => number): Promise<number> {
+  const start = clock();
   for (let i = 0; i < repeats; i++) trial.run();
   await gpu.finish();
-  return performance.now() - start;
+  return (clock() - start) / repeats;
 }
