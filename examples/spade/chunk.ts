@@ -81,7 +81,7 @@ export async function measureChunk(
     looked: Looked,
     own: readonly AttributionName[],
   ): Promise<void> => {
-    const rows = await lookThrough(looked, images, samples, own, stopwatch);
+    const rows = await stopwatch.time("attributions", () => lookThrough(looked, images, samples, own));
     const changes = await stopwatch.time("passes", () => changesOf(model, looked, images, targets));
     for (const method of own) {
       cells[setting] ??= {};
@@ -172,29 +172,28 @@ export function otherOf(samples: readonly Sample[], at: number): number {
   return (at + 1) % samples.length;
 }
 
+/** The AUC of every image by method. All maps are asked for at once, so that the device never waits for the host. */
 async function lookThrough(
   looked: Looked,
   images: Tensor,
   samples: readonly Sample[],
   methods: readonly AttributionName[],
-  stopwatch: Stopwatch,
 ): Promise<Partial<Record<AttributionName, number[]>>> {
   const targets = samples.map(({ target }) => target);
-  const rows: Partial<Record<AttributionName, number[]>> = {};
-  for (const method of methods) {
-    const maps = await stopwatch.time(method, async () => {
-      if ("shared" in looked) return mapsOf(looked.shared, images, method, targets);
-      const each: Float32Array[] = [];
-      for (const [at, model] of looked.own.entries()) {
-        const image = imagesOf(images.gpu, [samples[at]]);
-        each.push(...(await mapsOf(model, image, method, [targets[at]])));
-        image.dispose();
-      }
-      return each;
-    });
-    rows[method] = maps.map((map, at) => maskAuc(map, samples[at].mask));
+  const singles = "own" in looked ? samples.map((sample) => imagesOf(images.gpu, [sample])) : [];
+  const mapsBy = async (method: AttributionName): Promise<Float32Array[]> => {
+    if ("shared" in looked) return mapsOf(looked.shared, images, method, targets);
+    const maps = looked.own.map((model, at) => mapsOf(model, singles[at], method, [targets[at]]));
+    return (await Promise.all(maps)).flat();
+  };
+  try {
+    const all = await Promise.all(methods.map(mapsBy));
+    return Object.fromEntries(
+      methods.map((method, index) => [method, all[index].map((map, at) => maskAuc(map, samples[at].mask))]),
+    );
+  } finally {
+    for (const image of singles) image.dispose();
   }
-  return rows;
 }
 
 /** Each image by its own network against the dense one. */
@@ -209,15 +208,12 @@ async function changesOf(
     return { agreement: Array.from(agreement), logitChange: Array.from(targetLogitChange) };
   };
   if ("shared" in looked) return changeOf(looked.shared);
-  const agreement: number[] = [];
-  const logitChange: number[] = [];
-  for (const [at, model] of looked.own.entries()) {
-    // All images, so that one shape serves; only its own counts.
-    const change = await changeOf(model);
-    agreement.push(change.agreement[at]);
-    logitChange.push(change.logitChange[at]);
-  }
-  return { agreement, logitChange };
+  // All images, so that one shape serves; only its own counts.
+  const changes = await Promise.all(looked.own.map(changeOf));
+  return {
+    agreement: changes.map(({ agreement }, at) => agreement[at]),
+    logitChange: changes.map(({ logitChange }, at) => logitChange[at]),
+  };
 }
 
 /** Wall time by name. */
