@@ -190,7 +190,8 @@ for (const rule of [
   for (const net of ["dense", "residual"]) {
     actions(`${rule.name}: three updates of a ${net} net with a ledger a synapse`, async () => {
       const bench = await benches[net]();
-      const { counts, endowment, aversion, keep = 1 } = rule.ledger!;
+      const { counts, keep = 1, ...utility } = rule.ledger!;
+      const [endowment, aversion, kept] = [utility.endowment, utility.aversion, keep].map(Number);
       const ledgers: Record<string, Float64Array> = {};
       const expected = trained64(bench, 3, (grads, now) =>
         Object.fromEntries(
@@ -201,7 +202,7 @@ for (const rule of [
             return [
               key,
               map(grad, (payment, at) => {
-                ledgers[key][at] = keep * ledgers[key][at] + MEASURES[counts](payment, now[key].data[at]);
+                ledgers[key][at] = kept * ledgers[key][at] + MEASURES[counts](payment, now[key].data[at]);
                 return payment * (endowment + ledgers[key][at]) ** -aversion;
               }),
             ];
