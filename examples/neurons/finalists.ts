@@ -70,7 +70,7 @@ export const FINALISTS: Readonly<Record<string, readonly Finalist[]>> = {
     {
       rule: "backpropagation",
       constant: { schedule: "constant", rate: 0.05 },
-      scheduled: { schedule: "inverse-4", rate: 0.4 },
+      scheduled: { schedule: "inverse-4", rate: 0.8 },
     },
     {
       rule: "receiver-0.5",

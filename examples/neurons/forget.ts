@@ -230,7 +230,8 @@ export interface ForgettingResults {
 /** Joins the checkpoints in a folder to forgetting.json, and prints it. */
 export async function mergeForget(out: string): Promise<ForgettingResults> {
   const { values, abouts } = mergeCheckpoints<readonly JobRecord[]>(await shardFiles(out, FORGET_NAME));
-  const records = [...values.values()].flat();
+  // Runs with other rules may have trained a cell again.
+  const records = [...new Map([...values.values()].flat().map((one) => [identityOf(one), one])).values()];
   const rows = records.map(rowOf);
   rows.sort((a, b) => a.stream.localeCompare(b.stream) || a.data.localeCompare(b.data) || b.acc - a.acc);
   const comparisons = compare(rows);
@@ -243,6 +244,9 @@ export async function mergeForget(out: string): Promise<ForgettingResults> {
   printRows(rows, comparisons);
   return { rows, comparisons };
 }
+
+const identityOf = ({ protocol, rule, choosing, strategy, strength, config }: JobRecord): string =>
+  JSON.stringify([protocol, rule, choosing, strategy, strength, config]);
 
 export const FORGET_HEAD = [
   "rule",
