@@ -148,7 +148,8 @@ async function runCell(gpu: Gpu, cell: Cell, context: CellContext): Promise<stri
     const [train, validation] = partsOf(task, command.train, command.seed);
     const run = () =>
       trainOnce(gpu, cell, { command, train, test: validation, rate: candidate, seed: command.seed });
-    return (await once(keyOf(cell, "rate", candidate), run)).accuracy;
+    const { accuracy, diverged } = await once(keyOf(cell, "rate", candidate), run);
+    return diverged ? 0 : accuracy;
   });
   const accuracies: number[] = [];
   for (const seed of seedsOf(command)) {
@@ -169,7 +170,7 @@ const seedsOf = ({ seed, seeds }: AccuracyCommand): number[] =>
 
 /**
  * The rate with the best score, of equal ones the smallest. A best one on the edge of what was tried, better than its
- * neighbor, calls for the next.
+ * neighbor, calls for the next; so does a score of 0, which means that nothing but divergence was seen.
  */
 export async function chooseRate(score: (rate: number) => Promise<number>): Promise<number> {
   const scores = new Map<number, number>();
@@ -179,7 +180,8 @@ export async function chooseRate(score: (rate: number) => Promise<number>): Prom
     const at = (k: number): number => scores.get(k) as number;
     const best = tried.reduce((a, b) => (at(b) > at(a) ? b : a));
     const [lowest, highest] = [tried[0], tried[tried.length - 1]];
-    if (best === lowest && at(best) > at(best + 1) && best > LEAST_RATE) {
+    const calls = at(best) > at(best + 1) || at(best) === 0;
+    if (best === lowest && calls && best > LEAST_RATE) {
       scores.set(best - 1, await score(rateAt(best - 1)));
     } else if (best === highest && at(best) > at(best - 1) && best < LARGEST_RATE) {
       scores.set(best + 1, await score(rateAt(best + 1)));

@@ -131,6 +131,11 @@ experiment(
     assert.equal(await search(peakAt(0.003)), [0.0032, [0.01, 0.032, 0.1, 0.0032, 0.001]]);
     assert.equal(await search(() => 0.1), [0.01, [0.01, 0.032, 0.1]]);
     assert.is((await search((rate) => rate))[0], 10);
+    // All that was tried first diverged.
+    assert.equal(await search((rate) => (rate < 0.002 ? rate : 0)), [
+      0.001,
+      [0.01, 0.032, 0.1, 0.0032, 0.001, 0.00032],
+    ]);
   },
 );
 
