@@ -95,12 +95,11 @@ export function jobsOf({ seeds, full }: Extent): Job[] {
   }));
   const others = EPSILONS.filter((value) => value > 0 && value !== EPSILON);
   const [first, ...rest] = seeds;
-  add(first, KEY, KEY_SETS);
+  for (const seed of seeds) add(seed, KEY, KEY_SETS);
   add(first, KEY, MORE_SETS);
-  add(first, ALL, KEY_SETS);
   add(first, CURVES, KEY_SETS, "pgd-20", others);
-  for (const seed of rest) add(seed, KEY, KEY_SETS);
   for (const seed of seeds) add(seed, ablations, KEY_SETS, "pgd-20");
+  add(first, ALL, KEY_SETS);
   for (const seed of rest) add(seed, KEY, MORE_SETS);
   for (const seed of rest) add(seed, ALL, KEY_SETS);
   for (const seed of seeds) add(seed, ALL, MORE_SETS);
