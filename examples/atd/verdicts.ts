@@ -43,7 +43,7 @@ export function verdictsOf(rows: readonly Row[], ablations: readonly AblationRow
   const [atd] = pick(easy, { detector: "atd", backbone: "robust", setting: "both" });
   const [atdClean] = pick(easy, { detector: "atd", backbone: "robust", setting: "clean" });
   return [
-    standardFall(scores("standard", "clean"), scores("standard", "both")),
+    ...standardFall(scores("standard", "clean"), scores("standard", "both")),
     belowChance(
       [...scores("standard", "both"), ...scores("robust", "both")].filter(
         ({ detector }) => detector !== "openGan",
@@ -62,22 +62,33 @@ const say = (holds: boolean): Verdict["verdict"] => (holds ? "shown" : "not show
 const nameOf = ({ detector, backbone }: Row): string => `${detector} ${backbone}`;
 const open = (claim: string): Verdict => ({ claim, verdict: "open", detail: "the runs are not there" });
 
-function standardFall(clean: readonly Row[], both: readonly Row[]): Verdict {
-  const claim = `1 standard-trained detectors: clean AUROC from ${HIGH} on, near 0 (to ${NEAR_ZERO}) with both sides attacked`;
-  if (both.length === 0) return open(claim);
+function standardFall(clean: readonly Row[], both: readonly Row[]): Verdict[] {
+  const fall = `1 standard-trained detectors are near 0 (to ${NEAR_ZERO}) with both sides attacked`;
+  const high = `1 standard-trained detectors have a clean AUROC from ${HIGH} on`;
+  if (both.length === 0) return [open(fall), open(high)];
   const worst = both.reduce((most, row) => (row.auroc > most.auroc ? row : most));
   const low = clean.filter((row) => row.auroc < HIGH);
-  const detail =
-    `both at most ${number(worst.auroc)} (${nameOf(worst)}); clean ` +
-    `${number(Math.min(...clean.map(({ auroc }) => auroc)))}–${number(Math.max(...clean.map(({ auroc }) => auroc)))}` +
-    `${low.length > 0 ? `, below ${HIGH}: ${low.map(({ detector }) => detector).join(", ")}` : ""}`;
-  return { claim, verdict: say(worst.auroc <= NEAR_ZERO && low.length === 0), detail };
+  const areas = clean.map(({ auroc }) => auroc);
+  return [
+    {
+      claim: fall,
+      verdict: say(worst.auroc <= NEAR_ZERO),
+      detail: `at most ${number(worst.auroc)} (${worst.detector}), of ${both.length} scores`,
+    },
+    {
+      claim: high,
+      verdict: say(low.length === 0),
+      detail:
+        `${number(Math.min(...areas))}–${number(Math.max(...areas))}` +
+        `${low.length > 0 ? `; below: ${low.map((row) => `${row.detector} ${number(row.auroc)}`).join(", ")}` : ""}`,
+    },
+  ];
 }
 
 function belowChance(both: readonly Row[], openGan: readonly Row[]): Verdict {
   const claim =
     "2 these and the scores of the robust classifier are below 0.5 at 16/255, both sides attacked";
-  if (both.length === 0) return open(claim);
+  if (!both.some(({ backbone }) => backbone === "robust")) return open(claim);
   const above = both.filter((row) => row.ci[1] >= CHANCE);
   const best = both.reduce((most, row) => (row.auroc > most.auroc ? row : most));
   const other = openGan.map(
