@@ -87,10 +87,10 @@ const plain = (name: string, title: string, options: Partial<Entrant> = {}): Ent
 /** Ledgers of payment² a synapse; the exponent 0.5 is Adagrad. */
 const squares = (
   [
-    [0.5, [1e-8, 1e-5], "backpropagation with Adagrad (payments², p = .5)"],
+    [0.5, [1e-8, 1e-5, 1e-4, 1e-3], "backpropagation with Adagrad (payments², p = .5)"],
     [0.6, [1e-7, 1e-5], "payments², p = .6"],
     [0.75, [1e-5, 1e-4], "payments², p = .75"],
-    [1, [1e-4, 1e-3], "payments², p = 1"],
+    [1, [1e-4, 1e-3, 1e-2], "payments², p = 1"],
   ] as const
 ).map(([aversion, endowments, title]) =>
   earner(aversion === 0.5 ? "adagrad" : `square-${aversion}`, title, {
@@ -171,7 +171,9 @@ export const ENTRANTS: readonly Entrant[] = [
   plain("power-1.5", "attention as Σ|w|^1.5"),
   plain("share", "share of attention"),
   plain("slow", "slow attention"),
-  plain("normalized", "a unit step a neuron", { rates: [2e-4, 4e-4, 8e-4, 0.0015, 0.003, 0.006, 0.012, 0.025] }),
+  plain("normalized", "a unit step a neuron", {
+    rates: [2e-4, 4e-4, 8e-4, 0.0015, 0.003, 0.006, 0.012, 0.025],
+  }),
   plain("direct-feedback-alignment", "direct feedback alignment", { control: true }),
 ];
 

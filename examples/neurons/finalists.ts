@@ -29,8 +29,8 @@ export const FINALISTS: Readonly<Record<string, readonly Finalist[]>> = {
     },
     {
       rule: "adagrad",
-      constant: { schedule: "constant", rate: 2.4, endowment: 1e-5 },
-      scheduled: { schedule: "constant", rate: 2.4, endowment: 1e-5 },
+      constant: { schedule: "constant", rate: 2.4, endowment: 0.0001 },
+      scheduled: { schedule: "constant", rate: 2.4, endowment: 0.0001 },
     },
     {
       rule: "square-slow",
@@ -44,8 +44,8 @@ export const FINALISTS: Readonly<Record<string, readonly Finalist[]>> = {
     },
     {
       rule: "square-1",
-      constant: { schedule: "constant", rate: 4.8, endowment: 0.001 },
-      scheduled: { schedule: "constant", rate: 4.8, endowment: 0.001 },
+      constant: { schedule: "constant", rate: 1.2, endowment: 0.01 },
+      scheduled: { schedule: "constant", rate: 1.2, endowment: 0.01 },
     },
     {
       rule: "square-0.75",

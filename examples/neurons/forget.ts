@@ -47,7 +47,7 @@ export const FORGET_NAME = "forgetting";
 /** λ of EWC and c of SI that are tried, and the images of each task that replay keeps; all are reported. */
 const STRENGTHS: Readonly<Partial<Record<Strategy, readonly number[]>>> = {
   ewc: [10, 100, 1000],
-  si: [0.1, 1],
+  si: [1, 10, 100],
   replay: [50, 200],
 };
 /** Parts of backpropagation's best constant rate, for comparisons at matched learning accuracy. */

@@ -65,8 +65,9 @@ function matrix(row: ForgettingRow): string {
       const [x, y] = [34 + j * CELL, 30 + i * CELL];
       return (
         `<rect x="${x}" y="${y}" width="${CELL - 2}" height="${CELL - 2}" fill="var(--first)" ` +
-        `fill-opacity="${(0.85 * value ** 2).toFixed(3)}"/>` +
-        `<text x="${x + CELL / 2 - 1}" y="${y + CELL / 2 + 4}" text-anchor="middle">${Math.round(100 * value)}</text>`
+        `fill-opacity="${(value ** 2).toFixed(3)}"/>` +
+        `<text x="${x + CELL / 2 - 1}" y="${y + CELL / 2 + 4}" text-anchor="middle" style="fill:var(--${value > 0.75 ? "paper" : "ink"})">` +
+        `${Math.round(100 * value)}</text>`
       );
     }),
   );

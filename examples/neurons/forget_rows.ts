@@ -90,7 +90,11 @@ export interface Comparison {
   readonly data: string;
   readonly rule: string;
   readonly choosing: Choosing;
-  /** "plain" is backpropagation at its best constant rate; "matched" the same at the rate that learns as well as the rule. */
+  /**
+   * Backpropagation at the constant rate that came out best here, of the chosen one and the ladder (`plain`); the better of
+   * that and its best schedule (`scheduled`); the better of Adagrad's variants (`adagrad`); at the constant rate that learns
+   * as well as the rule (`matched`).
+   */
   readonly against: "plain" | "scheduled" | "adagrad" | "matched";
   readonly difference: number;
   readonly ci: readonly [number, number] | null;
@@ -109,8 +113,15 @@ export function compare(rows: readonly ForgettingRow[]): Comparison[] {
     const find = (rule: string, choosing: Choosing): ForgettingRow | undefined =>
       beside.find((one) => one.rule === rule && one.choosing === choosing);
     const pairs = [
-      ["plain", find("backpropagation", "constant")],
-      ["scheduled", bestOf([find("backpropagation", "scheduled"), find("backpropagation", "constant")])],
+      ["plain", bestOf([find("backpropagation", "constant"), ...beside.filter(isRung)])],
+      [
+        "scheduled",
+        bestOf([
+          find("backpropagation", "scheduled"),
+          find("backpropagation", "constant"),
+          ...beside.filter(isRung),
+        ]),
+      ],
       ["adagrad", bestOf([find("adagrad", "scheduled"), find("adagrad", "constant")])],
     ] as const;
     const plain = pairs.flatMap(([against, other]) =>
@@ -137,6 +148,8 @@ export function compare(rows: readonly ForgettingRow[]): Comparison[] {
     });
   });
 }
+
+const isRung = ({ choosing }: ForgettingRow): boolean => choosing === "ladder";
 
 /** The control is the better of its variants, as they came out here: the harder one to beat. */
 function bestOf(rows: readonly (ForgettingRow | undefined)[]): ForgettingRow | undefined {
