@@ -15,7 +15,7 @@ export function forgettingSection({ rows, comparisons }: ForgettingResults): Sec
   const parts = [...streams].map(([name, own]) => {
     const [{ scenario, seeds }] = own;
     const plain = own.find(({ rule, choosing, strategy }) => isPlain({ rule, choosing, strategy }));
-    const shown = own.filter(({ choosing }) => choosing !== "ladder");
+    const shown = own.filter(({ choosing, diverged }) => choosing !== "ladder" && diverged === 0);
     const dots = shown.map((row) => ({
       title: titleOf(row),
       value: row.acc,
