@@ -34,8 +34,6 @@ export interface Setting {
 
 export interface ChunkTask {
   readonly methods: readonly AttributionName[];
-  /** Whether the dense network is looked at too. */
-  readonly dense: boolean;
   readonly copies: Copies;
   readonly settings: readonly Setting[];
   readonly seed: number;
@@ -70,7 +68,7 @@ export async function measureChunk(
   gpu: Gpu,
   model: Sequential,
   samples: readonly Sample[],
-  { methods, dense, copies, settings, seed }: ChunkTask,
+  { methods, copies, settings, seed }: ChunkTask,
 ): Promise<ChunkResult> {
   const images = imagesOf(gpu, samples);
   const stopwatch = new Stopwatch();
@@ -95,8 +93,7 @@ export async function measureChunk(
     seconds: stopwatch.seconds,
   });
   try {
-    if (dense) await look(["", "dense"], { shared: model }, methods);
-    if (settings.length === 0) return result();
+    await look(["", "dense"], { shared: model }, methods);
     const calibration = await stopwatch.time("calibrate", () =>
       calibrate(model, images, { ...copies, seed }),
     );

@@ -142,8 +142,7 @@ async function measure(
     const [{ name: setting, ratios }] = settings;
     return measureClean(gpu, model, samples, { methods, copies, setting, ratios: ratios.all, seed });
   }
-  const dense = part.name !== PARTS.exact;
-  return { [part.name]: await measureChunk(gpu, model, samples, { ...part, dense, seed }) };
+  return { [part.name]: await measureChunk(gpu, model, samples, { ...part, seed }) };
 }
 
 /** The first images of every network and part come first, so that an interrupted run is a smaller experiment. */
@@ -243,11 +242,9 @@ export function summarize(files: readonly string[]): ExperimentJson {
   }
   const about = abouts[0] as { adapter: string; nets: NetFacts[] };
   const names = about.nets.map(({ name }) => name);
-  const all = [...tables].flatMap(([part, table]) => {
-    // The exact solver's images are the first of the main part's.
-    const dense = part === PARTS.exact ? (tables.get(PARTS.main) ?? table) : table;
-    return [...names, "all"].flatMap((net) => rowsOf(part, net, table, dense));
-  });
+  const all = [...tables].flatMap(([part, table]) =>
+    [...names, "all"].flatMap((net) => rowsOf(part, net, table)),
+  );
   const isMain = ({ part, setting, variant, method }: LandscapeRow): boolean =>
     part === PARTS.main
       ? setting === "" || setting === MAIN_SETTING
@@ -274,7 +271,7 @@ export function summarize(files: readonly string[]): ExperimentJson {
   };
 }
 
-function rowsOf(part: string, net: string, table: Table, dense: Table): LandscapeRow[] {
+function rowsOf(part: string, net: string, table: Table): LandscapeRow[] {
   return table.settings.flatMap((setting) => {
     const methods = table.methodsOf(setting) as AttributionName[];
     const means = PAPER_METHODS.filter((method) => methods.includes(method));
@@ -285,11 +282,11 @@ function rowsOf(part: string, net: string, table: Table, dense: Table): Landscap
           method,
           variant,
           table.column(setting, variant, method),
-          dense.column("", "dense", method),
+          table.column("", "dense", method),
         ),
       );
       const own = table.meanColumn(setting, variant, means);
-      rows.push(rowOf(net, "mean", variant, own, dense.meanColumn("", "dense", means)));
+      rows.push(rowOf(net, "mean", variant, own, table.meanColumn("", "dense", means)));
       return rows.filter((row) => row !== undefined).map((row) => ({ part, setting, ...row }));
     });
   });
