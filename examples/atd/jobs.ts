@@ -44,6 +44,7 @@ export const keyOf = ({ seed, detector, backbone, set, epsilon, strength }: Job)
 export const CURVES: readonly Subject[] = [
   { detector: "atd", backbone: "robust" },
   { detector: "msp", backbone: "robust" },
+  { detector: "mahalanobis", backbone: "robust" },
   { detector: "openGan", backbone: "robust" },
   { detector: "msp", backbone: "standard" },
 ];

@@ -49,6 +49,8 @@ export function verdictsOf(rows: readonly Row[], ablations: readonly AblationRow
         ({ detector }) => detector !== "openGan",
       ),
       scores("robust", "both").filter(({ detector }) => detector === "openGan"),
+      ({ detector, backbone, testOut }) =>
+        pick(rows, { detector, backbone, setting: "both" }).filter((row) => row.testOut === testOut),
     ),
     order(scores("standard", "both"), scores("robust", "both"), atd),
     stands(atd, atdClean),
@@ -85,21 +87,30 @@ function standardFall(clean: readonly Row[], both: readonly Row[]): Verdict[] {
   ];
 }
 
-function belowChance(both: readonly Row[], openGan: readonly Row[]): Verdict {
+/** Each score has an ε, of those that it was attacked at, from which on both sides attacked are worse than chance. */
+function belowChance(
+  both: readonly Row[],
+  openGan: readonly Row[],
+  at: (row: Row) => readonly Row[],
+): Verdict {
   const claim =
-    "2 these and the scores of the robust classifier are below 0.5 at 16/255, both sides attacked";
+    "2 these and the scores of the robust classifier are below 0.5 at 16/255, or at 25/255, both sides attacked";
   if (!both.some(({ backbone }) => backbone === "robust")) return open(claim);
-  const above = both.filter((row) => row.ci[1] >= CHANCE);
-  const best = both.reduce((most, row) => (row.auroc > most.auroc ? row : most));
-  const other = openGan.map(
+  const isBelow = (row: Row): boolean => row.ci[1] < CHANCE;
+  const later = both.filter((row) => !isBelow(row));
+  const never = later.filter((row) => !at(row).some(isBelow));
+  const say16 = later.map((row) => {
+    const others = at(row).filter(({ epsilon }) => epsilon > row.epsilon);
+    const rest = others.map(({ epsilon, auroc }) => `, ${number(auroc)} at ${Math.round(255 * epsilon)}/255`);
+    return `${nameOf(row)} ${number(row.auroc)}${rest.join("")}`;
+  });
+  const part = openGan.map(
     (row) => `; the un-attacked D on robust F, which is part of ATD: ${number(row.auroc)}`,
   );
   const detail =
-    (above.length === 0
-      ? `the best is ${number(best.auroc)} (${nameOf(best)})`
-      : `not below: ${above.map((row) => `${nameOf(row)} ${number(row.auroc)} (to ${number(row.ci[1])})`).join(", ")}`) +
-    other.join("");
-  return { claim, verdict: say(above.length === 0), detail };
+    `${both.length - later.length} of ${both.length} scores are at 16/255` +
+    `${say16.length > 0 ? `; others: ${say16.join("; ")}` : ""}${part.join("")}`;
+  return { claim, verdict: say(never.length === 0), detail };
 }
 
 function order(standard: readonly Row[], robust: readonly Row[], atd: Row | undefined): Verdict {
