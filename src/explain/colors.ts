@@ -10,17 +10,18 @@ import {
 
 export type Color = readonly [number, number, number];
 
-const MAPS = {
+/** "redBlue" goes from blue over white to red and is for signed maps; the others go from dark to bright. */
+export type ColorMap = "inferno" | "magma" | "viridis" | "cividis" | "gray" | "redBlue";
+
+// The type keeps the package's own types out of the declarations that users' compilers read.
+const MAPS: Readonly<Record<ColorMap, (share: number) => string>> = {
   inferno: interpolateInferno,
   magma: interpolateMagma,
   viridis: interpolateViridis,
   cividis: interpolateCividis,
   gray: (t: number) => interpolateGreys(1 - t),
   redBlue: (t: number) => interpolateRdBu(1 - t),
-} as const;
-
-/** "redBlue" goes from blue over white to red and is for signed maps; the others go from dark to bright. */
-export type ColorMap = keyof typeof MAPS;
+};
 
 export const colorMaps = Object.keys(MAPS) as readonly ColorMap[];
 

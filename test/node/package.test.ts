@@ -45,7 +45,10 @@ test("holds the library, its types and licence, and nothing of the workshop", ()
   );
   assert.equal(strays, []);
   const licenses = new TextDecoder().decode(files.get("package/dist/LICENSES.txt"));
-  assert.match(licenses, /^pngjs\n\n[\s\S]*Permission is hereby granted/, "of what is bundled in");
+  for (const bundled of ["d3-color", "d3-interpolate", "d3-scale-chromatic", "pngjs"]) {
+    assert.match(licenses, new RegExp(`^${bundled}\n\n`, "m"), "of what is bundled in");
+  }
+  assert.match(licenses, /\npngjs\n\n[\s\S]*Permission is hereby granted/, "in full");
 });
 
 test("importing it loads no GPU code; every sub-path imports, and a product comes out", async () => {
