@@ -427,7 +427,11 @@ optimizers("wrong arguments are refused", async () => {
   );
   await assertRejects(() => sgd(p, p, { learningRate: 0.1 }), ShapeError, /shares its buffer/);
   await assertRejects(() => sgd(p, g, { learningRate: -1 }), ValueError, /learningRate is -1/);
-  await assertRejects(() => sgd(p, g, { learningRate: zeros(gpu, [2]) }), ShapeError, /learning_rate has shape \[2\]/);
+  await assertRejects(
+    () => sgd(p, g, { learningRate: zeros(gpu, [2]) }),
+    ShapeError,
+    /learning_rate has shape \[2\]/,
+  );
   await assertRejects(
     () => sgd(p, g, { learningRate: 1, momentum: 0.9 }),
     ValueError,
