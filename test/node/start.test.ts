@@ -62,9 +62,10 @@ start("the main job on real digits: at least 93 %, report.json and report.html",
 
 start("the same seed gives the same numbers, another seed others", async () => {
   const numbers = async (seed: string) => {
-    const { code, stderr } = await run("--epochs", "1", "--seed", seed, "--out", out);
+    const { code, stderr } = await run("--only", "neurons", "--epochs", "1", "--seed", seed, "--out", out);
     assert.is(code, 0, stderr);
-    const { neurons } = JSON.parse(await readFile(join(out, "report.json"), "utf8"));
+    const { neurons, ...others } = JSON.parse(await readFile(join(out, "report.json"), "utf8"));
+    assert.not("spade" in others || "atd" in others, "only what was asked for");
     const rules = neurons.rules.map(({ seconds, ...rest }: { seconds: number }) => rest);
     return JSON.stringify({ ...neurons, rules });
   };
@@ -76,10 +77,12 @@ start("the same seed gives the same numbers, another seed others", async () => {
 start("--help lists the options; wrong ones end with a sentence and code 1", async () => {
   const help = await run("--help");
   assert.is(help.code, 0);
-  for (const option of ["seed", "epochs", "rule", "adapter", "out"]) assert.match(help.stdout, `--${option}`);
+  for (const option of ["seed", "epochs", "rule", "only", "adapter", "out"])
+    assert.match(help.stdout, `--${option}`);
   const wrong: [string[], RegExp][] = [
     [["--epochs", "none"], /--epochs got "none"/],
     [["--rule", "hebb"], /rule: "hebb" is not known/],
+    [["--only", "neurons,axons"], /--only got "axons"/],
     [["--out", "package.json/out"], /--out got "package.json\/out", which cannot be made/],
     [["--speed"], /Unknown option '--speed'/],
     [["--adapter", "no-such-adapter"], /no-such-adapter/],
