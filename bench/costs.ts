@@ -6,7 +6,7 @@ import { parseArgs, promisify } from "node:util";
 import { type Gpu, matmul, openGpu, tensor, zeros } from "handgrad";
 import { cases, uploadInputs } from "./cases.js";
 import { bareEncoding, type Encoding, replayedEncoding, watchCreations } from "./encoding.js";
-import { processorTime } from "./measure.js";
+import { type Clock, clockNamed, processorTime } from "./measure.js";
 
 const TARGETS = { firstMs: 500, compileMs: 1500, encodingRatio: 1.3, creations: 0 };
 const DISPATCHES = 500;
@@ -78,8 +78,7 @@ async function coldStarts(): Promise<ColdStart[]> {
  * Compile times of the kernels of the selected cases: making the pipeline, one at a time, and what its first dispatch
  * takes longer than its second, since some drivers compile only then.
  */
-async function compileTimes(gpu: Gpu): Promise<Compiled[]> {
-  const clock = values.clock === "cpu" ? processorTime : () => performance.now();
+async function compileTimes(gpu: Gpu, clock: Clock): Promise<Compiled[]> {
   const { device } = gpu;
   const made: { kernel: string; ms: number }[] = [];
   const create = device.createComputePipelineAsync.bind(device);
@@ -180,10 +179,8 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
-  if (values.clock !== "wall" && values.clock !== "cpu") {
-    console.error(`--clock: "${values.clock}" is unknown; there are wall and cpu`);
-    return 1;
-  }
+  const clock = clockNamed(values.clock);
+  if (!clock) return 1;
   const slowest = Number(values.slowest);
   if (!(Number.isInteger(slowest) && slowest > 0)) {
     console.error(`--slowest: "${values.slowest}" is not a whole number above 0`);
@@ -212,7 +209,7 @@ async function main(): Promise<number> {
       `encoding a dispatch: bare calls ${encoding.bare.toFixed(2)} µs, replayed ${encoding.replayed.toFixed(2)} µs, ` +
         `${encoding.ratio.toFixed(2)}×${judged(encoding.ratio, TARGETS.encodingRatio)}`,
     );
-    const compiled = await compileTimes(gpu);
+    const compiled = await compileTimes(gpu, clock);
     console.log(
       `compiling, ${values.clock === "cpu" ? "processor time" : "wall"}: ${compiled.length} pipelines; the slowest:`,
     );

@@ -119,6 +119,14 @@ export function processorTime(): number {
   return (user + system) / 1000;
 }
 
+/** The clock of an option `--clock`; says which there are and gives undefined for another name. */
+export function clockNamed(name: string): Clock | undefined {
+  if (name === "wall") return () => performance.now();
+  if (name === "cpu") return processorTime;
+  console.error(`--clock: "${name}" is unknown; there are wall and cpu`);
+  return undefined;
+}
+
 /** handgrad: each run replays a Program, as a training loop does. */
 export class Handgrad implements Contender {
   readonly name = "handgrad";

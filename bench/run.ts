@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { openGpu } from "handgrad";
 import { cases as programCases, waitingCases } from "./cases.js";
-import { type Clock, type Contender, Handgrad, measureCase, processorTime } from "./measure.js";
+import { clockNamed, type Contender, Handgrad, measureCase } from "./measure.js";
 import { isInstalled, PEERS, Peer } from "./peers/peer.js";
 import {
   type BenchResult,
@@ -48,16 +48,13 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
-  if (values.clock !== "wall" && values.clock !== "cpu") {
-    console.error(`--clock: "${values.clock}" is unknown; there are wall and cpu`);
-    return 1;
-  }
+  const clock = clockNamed(values.clock);
+  if (!clock) return 1;
   const unknown = peerNames().find((peer) => !(peer in PEERS));
   if (unknown !== undefined) {
     console.error(`--peers: "${unknown}" is unknown; there are ${Object.keys(PEERS).join(", ")} and none`);
     return 1;
   }
-  const clock: Clock = values.clock === "cpu" ? processorTime : () => performance.now();
   const benchFolder = process.env.HANDGRAD_BENCH_FOLDER as string;
   const adapterBundle = process.env.HANDGRAD_BENCH_ADAPTER as string;
   const before = values.compare

@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { type Gpu, openGpu, type TuningRow, type TuningStore } from "handgrad";
 import { cases } from "./cases.js";
-import { Handgrad, processorTime } from "./measure.js";
+import { type Clock, clockNamed, Handgrad } from "./measure.js";
 
 /** An untuned choice may take so many times what the best variant takes. */
 const WITHIN = 1.25;
@@ -36,22 +36,20 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
-  if (values.clock !== "wall" && values.clock !== "cpu") {
-    console.error(`--clock: "${values.clock}" is unknown; there are wall and cpu`);
-    return 1;
-  }
+  const clock = clockNamed(values.clock);
+  if (!clock) return 1;
   const gpu = await openGpu({ adapter: values.adapter, ...(values.check && { tuning: forgetful }) });
   try {
     if (values.forget) gpu.tuner.forget();
     else if (values.export) console.log(gpu.tuner.export());
-    else return await tune(gpu);
+    else return await tune(gpu, clock);
     return 0;
   } finally {
     gpu.dispose();
   }
 }
 
-async function tune(gpu: Gpu): Promise<number> {
+async function tune(gpu: Gpu, clock: Clock): Promise<number> {
   const pattern = new RegExp(values.filter, "i");
   const selected = cases.filter(({ name, group }) => pattern.test(name) || pattern.test(group));
   if (selected.length === 0) {
@@ -61,7 +59,6 @@ async function tune(gpu: Gpu): Promise<number> {
   const contender = new Handgrad(gpu);
   for (const which of selected) await contender.prepare(which.spec, which.inputs(), which);
   await gpu.finish();
-  const clock = values.clock === "cpu" ? processorTime : undefined;
   const rows = await gpu.tuner.tune(gpu, { report: print, clock });
   return values.check ? judge(rows) : 0;
 }

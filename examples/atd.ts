@@ -3,7 +3,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type ParseArgsConfig, parseArgs } from "node:util";
-import { type Gpu, HandgradError, openGpu, ValueError } from "handgrad";
+import { type Gpu, ValueError } from "handgrad";
 import type { DetectorName } from "handgrad/atd";
 import { runAttack } from "./atd/attack.js";
 import { loadAtdData, TEST_OUTS, type TestOut } from "./atd/data.js";
@@ -21,6 +21,7 @@ import { trainClassifier, trainDiscriminator } from "./atd/networks.js";
 import { experimentSection } from "./atd/page.js";
 import { BACKBONES, RECIPE_NAMES } from "./atd/recipes.js";
 import type { AttackedScores } from "./atd/scores.js";
+import { failWith, withGpu } from "./command.js";
 import { mergeCheckpoints } from "./experiment/checkpoint.js";
 import { makeFolder, parseShard, SHARD_HELP, shardFiles } from "./experiment/shard.js";
 import { type Section, writePage } from "./report/page.js";
@@ -254,21 +255,6 @@ async function merge(args: string[]): Promise<void> {
   console.log(`\nwrote ${await writeResult(values.out, result)}`);
 }
 
-async function withGpu(
-  adapter: string | undefined,
-  use: (gpu: Gpu, start: number) => Promise<void>,
-): Promise<void> {
-  const start = performance.now();
-  const gpu = await openGpu({ adapter });
-  try {
-    const { description, device, vendor, kind, driver } = gpu.info;
-    console.log(`adapter: ${description || device || vendor} (${kind}, ${driver})\n`);
-    await use(gpu, start);
-  } finally {
-    gpu.dispose();
-  }
-}
-
 async function writeJson(file: string, json: unknown): Promise<void> {
   await writeFile(file, `${JSON.stringify(json, null, 1)}\n`);
   console.log(`\nwrote ${file}`);
@@ -298,10 +284,4 @@ async function main([command, ...args]: string[]): Promise<void> {
   else throw new ValueError(`"${command}" is no command; take one of ${Object.keys(COMMANDS).join(", ")}`);
 }
 
-main(process.argv.slice(2)).catch((error) => {
-  // What the user can mend comes as a sentence; anything else with its stack.
-  const usage =
-    error instanceof HandgradError || (error as { code?: string }).code?.startsWith("ERR_PARSE_ARGS");
-  console.error(usage ? `${error.message}\n(npm run atd -- --help lists the commands)` : error);
-  process.exitCode = 1;
-});
+main(process.argv.slice(2)).catch(failWith("npm run atd -- --help lists the commands"));

@@ -1,5 +1,6 @@
 // Neurons that seek attention, from the command line: `npm run neurons -- COMMAND`.
-import { HandgradError, ValueError } from "handgrad";
+import { ValueError } from "handgrad";
+import { failWith } from "./command.js";
 import { accuracy } from "./neurons/accuracy_command.js";
 import { forget } from "./neurons/forget_command.js";
 import { merge } from "./neurons/merge_command.js";
@@ -44,10 +45,4 @@ async function main([command, ...args]: string[]): Promise<void> {
   await COMMANDS[command](args);
 }
 
-main(process.argv.slice(2)).catch((error) => {
-  // What the user can mend comes as a sentence; anything else with its stack.
-  const usage =
-    error instanceof HandgradError || (error as { code?: string }).code?.startsWith("ERR_PARSE_ARGS");
-  console.error(usage ? `${error.message}\n(npm run neurons -- --help lists the commands)` : error);
-  process.exitCode = 1;
-});
+main(process.argv.slice(2)).catch(failWith("npm run neurons -- --help lists the commands"));

@@ -1,8 +1,10 @@
 // Networks pruned to one sample, from the command line: `npm run spade -- train | tune | experiment | merge | explain`.
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Gpu, HandgradError, openGpu, ValueError } from "handgrad";
+import { type Gpu, ValueError } from "handgrad";
+import { failWith, withGpu } from "./command.js";
 import { checkpointFile, makeFolder, parseShard, SHARD_HELP, shardFiles } from "./experiment/shard.js";
+import { writeWhole } from "./experiment/write_whole.js";
 import { NAME, resultFile, runExperiment, summarize } from "./spade/experiment.js";
 import { EXPLAIN_HELP, EXPLAIN_OPTIONS, readExplain, runExplain } from "./spade/explain.js";
 import { netNames, WEIGHTS_FOLDER } from "./spade/nets.js";
@@ -12,7 +14,6 @@ import { runTrain } from "./spade/train.js";
 import { runTune } from "./spade/tune.js";
 import { readTuned, tunedFile } from "./spade/tuned.js";
 import { runVisualize } from "./spade/visualize.js";
-import { writeWhole } from "./spade/write_whole.js";
 import { wholeNumber } from "./start/options.js";
 import { printTable } from "./start/table.js";
 
@@ -138,7 +139,7 @@ async function train(args: string[]): Promise<void> {
   const [width, seed] = [wholeNumber("width", values.width, 1), wholeNumber("seed", values.seed, 0)];
   const name = `scenes-w${width}-s${seed}${control ? "-control" : ""}`;
   await makeFolder(out);
-  await withGpu(adapter, async (gpu) => {
+  await timed(adapter, async (gpu) => {
     const figures = await runTrain(gpu, {
       width,
       seed,
@@ -175,7 +176,7 @@ async function tune(args: string[]): Promise<void> {
   if (!candidates.every((ratio) => ratio >= 0 && ratio <= 1))
     throw new ValueError(`--ratios got "${values.ratios}", and numbers from 0 to 1 with commas are taken`);
   await makeFolder(out);
-  await withGpu(adapter, async (gpu) => {
+  await timed(adapter, async (gpu) => {
     const json = await runTune(gpu, {
       weights: values.weights,
       net: values.net ?? (await netNames(values.weights))[0],
@@ -223,7 +224,7 @@ async function experiment(args: string[]): Promise<void> {
   const tuned: Record<string, TunedRatios> = {};
   for (const net of nets) tuned[net] = await readTuned(net, values.tuned);
   await makeFolder(out);
-  await withGpu(adapter, (gpu) =>
+  await timed(adapter, (gpu) =>
     runExperiment(gpu, {
       nets,
       weights: values.weights,
@@ -259,7 +260,7 @@ async function visualize(args: string[]): Promise<void> {
   const seed = wholeNumber("seed", values.seed, 0);
   const nets = values.nets?.split(",") ?? (quick ? names.slice(0, 1) : names);
   await makeFolder(out);
-  await withGpu(values.adapter, async (gpu) => {
+  await timed(values.adapter, async (gpu) => {
     const rows = await runVisualize(gpu, { nets, weights, tuned, each, steps, seed, out });
     const cells = ([mean, low, high]: readonly number[]): string =>
       `${mean.toFixed(2)} [${low.toFixed(2)}, ${high.toFixed(2)}]`;
@@ -295,28 +296,16 @@ async function explain(args: string[]): Promise<void> {
   if (values.help) return console.log(`${EXPLAIN_HELP}\n${COMMON}`);
   const command = readExplain(values);
   await makeFolder(values.out);
-  await withGpu(values.adapter, (gpu) => runExplain(gpu, command));
+  await timed(values.adapter, (gpu) => runExplain(gpu, command));
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
-async function withGpu(adapter: string | undefined, use: (gpu: Gpu) => Promise<void>): Promise<void> {
-  const start = performance.now();
-  const gpu = await openGpu({ adapter });
-  try {
-    const { description, device, vendor, kind, driver } = gpu.info;
-    console.log(`adapter: ${description || device || vendor} (${kind}, ${driver})\n`);
+/** Says at the end how long it took. */
+const timed = (adapter: string | undefined, use: (gpu: Gpu) => Promise<void>): Promise<void> =>
+  withGpu(adapter, async (gpu, start) => {
     await use(gpu);
     console.log(`${((performance.now() - start) / 1000).toFixed(1)} s`);
-  } finally {
-    gpu.dispose();
-  }
-}
+  });
 
-main(process.argv.slice(2)).catch((error) => {
-  // What the user can mend comes as a sentence; anything else with its stack.
-  const usage =
-    error instanceof HandgradError || (error as { code?: string }).code?.startsWith("ERR_PARSE_ARGS");
-  console.error(usage ? `${error.message}\n(npm run spade -- --help lists the commands)` : error);
-  process.exitCode = 1;
-});
+main(process.argv.slice(2)).catch(failWith("npm run spade -- --help lists the commands"));

@@ -3,8 +3,9 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Gpu, HandgradError, openGpu, ValueError } from "handgrad";
+import { type Gpu, openGpu, ValueError } from "handgrad";
 import { ruleNamed } from "handgrad/neurons";
+import { failWith } from "./command.js";
 import { neuronsSection } from "./report/neurons_section.js";
 import { type Section, writePage } from "./report/page.js";
 import { runAtd } from "./start/atd.js";
@@ -124,10 +125,4 @@ async function neuronsPart(gpu: Gpu, { seed, epochs, rule }: Pick<Settings, "see
   return { json: neurons.json, section: await neuronsSection(neurons) };
 }
 
-main().catch((error) => {
-  // What the user can mend comes as a sentence; anything else with its stack.
-  const usage =
-    error instanceof HandgradError || (error as { code?: string }).code?.startsWith("ERR_PARSE_ARGS");
-  console.error(usage ? `${error.message}\n(npm start -- --help lists the options)` : error);
-  process.exitCode = 1;
-});
+main().catch(failWith("npm start -- --help lists the options"));

@@ -1,6 +1,6 @@
 // Networks of a seed: read where they are trained already, else trained, with a checkpoint an epoch.
 import { existsSync } from "node:fs";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Gpu, ValueError } from "handgrad";
 import {
@@ -19,6 +19,7 @@ import { type Dataset, DeviceSet } from "handgrad/data";
 import { buildModel, loadModel, predictClasses, saveModel, type Sequential } from "handgrad/layers";
 import { accuracy } from "handgrad/metrics";
 import { makeFolder } from "../experiment/shard.js";
+import { writeWhole } from "../experiment/write_whole.js";
 import { startProgress } from "../start/progress.js";
 import { type AtdData, IN_CLASSES } from "./data.js";
 import {
@@ -82,12 +83,6 @@ const provenance = ({ gpu, seed }: Place, options: object, result: object): Reco
   result: JSON.stringify(result),
 });
 
-/** Written whole or not at all. */
-async function write(file: string, bytes: Uint8Array): Promise<void> {
-  await writeFile(`${file}.part`, bytes);
-  await rename(`${file}.part`, file);
-}
-
 interface Resumable {
   save(): Promise<Uint8Array>;
   load(bytes: Uint8Array): void;
@@ -109,7 +104,7 @@ async function runEpochs<Epoch>(
       const epoch = await trainer.epoch((share) => progress.update((done + share) / epochs, last));
       last = note(epoch);
       if (!process.stderr.isTTY) console.log(`  epoch ${trainer.epochsDone} of ${epochs}: ${last}`);
-      await write(file, await trainer.save());
+      await writeWhole(file, await trainer.save());
     }
   } finally {
     progress.stop();
@@ -140,7 +135,7 @@ export async function trainClassifier(
       testAccuracy: accuracy(await predictClasses(model, sets.test), testIn.labels),
       losses: trainer.losses,
     };
-    await write(fileOf(place, name), await saveModel(model, provenance(place, options, result)));
+    await writeWhole(fileOf(place, name), await saveModel(model, provenance(place, options, result)));
     await rm(checkpoint, { force: true });
   } finally {
     for (const held of [trainer, model, ...Object.values(sets)]) held.dispose();
@@ -177,7 +172,7 @@ export async function trainDiscriminator(place: Place, name: RecipeName, data: A
       trainer.select(selected);
       const result = { selected, history: trainer.history };
       const file = fileOf(place, discriminatorFile(name, selected));
-      await write(file, await saveModel(discriminator, provenance(place, options, result)));
+      await writeWhole(file, await saveModel(discriminator, provenance(place, options, result)));
     }
     await rm(checkpoint, { force: true });
   } finally {

@@ -7,9 +7,8 @@ import { type BackboneName, BACKBONES, EPSILON, RECIPES, type RecipeName } from 
 import { DETECTORS } from "./detectors.js";
 import type { AttackedScores, Strength } from "./scores.js";
 
-export interface Row {
-  readonly detector: string;
-  readonly backbone: string;
+/** An AUROC and how it was measured. */
+interface Measurement {
   readonly testOut: TestOut;
   /** In pixel units; 0 for clean. */
   readonly epsilon: number;
@@ -23,23 +22,19 @@ export interface Row {
   readonly n: number;
   readonly perSeed: readonly number[];
   readonly attack: Strength | "none";
+}
+
+export interface Row extends Measurement {
+  readonly detector: string;
+  readonly backbone: string;
   /** Images of all seeds whose attack met NaN or infinity, or a gradient of 0. */
   readonly nonFinite: number;
   readonly zeroGradient: number;
 }
 
-export interface AblationRow {
+export interface AblationRow extends Measurement {
   readonly name: string;
   readonly title: string;
-  readonly testOut: TestOut;
-  readonly epsilon: number;
-  readonly setting: Setting;
-  readonly auroc: number;
-  readonly ci: readonly [number, number];
-  readonly seeds: number;
-  readonly n: number;
-  readonly perSeed: readonly number[];
-  readonly attack: Strength | "none";
 }
 
 /** Scores by the keys of their jobs. */

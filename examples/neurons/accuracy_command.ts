@@ -2,12 +2,13 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ruleNamed, ruleNames } from "handgrad/neurons";
+import { withGpu } from "../command.js";
 import { makeFolder, parseShard, SHARD_HELP } from "../experiment/shard.js";
 import { writePage } from "../report/page.js";
 import { wholeNumber } from "../start/options.js";
 import { runAccuracy } from "./accuracy.js";
 import { accuracySection } from "./accuracy_page.js";
-import { COMMON_HELP, COMMON_OPTIONS, someOf, withGpu, wrap } from "./command.js";
+import { COMMON_HELP, COMMON_OPTIONS, someOf, wrap } from "./command.js";
 import { datasetNames, netNames } from "./tasks.js";
 
 const QUICK = {

@@ -1,7 +1,7 @@
 // What the commands of `npm run neurons` have in common.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Gpu, openGpu, ValueError } from "handgrad";
+import { type Gpu, ValueError } from "handgrad";
 import { makeFolder } from "../experiment/shard.js";
 import { type Section, writePage } from "../report/page.js";
 
@@ -49,22 +49,6 @@ export function someOf<Name extends string>(option: string, given: string, names
       throw new ValueError(`--${option} got "${text}", and names out of ${names.join(", ")} are taken`);
     return name;
   });
-}
-
-/** Opens the adapter, says which it is, and closes it in any case. */
-export async function withGpu(
-  adapter: string | undefined,
-  use: (gpu: Gpu, start: number) => Promise<void>,
-): Promise<void> {
-  const start = performance.now();
-  const gpu = await openGpu({ adapter });
-  try {
-    const { description, device, vendor, kind, driver } = gpu.info;
-    console.log(`adapter: ${description || device || vendor} (${kind}, ${driver})\n`);
-    await use(gpu, start);
-  } finally {
-    gpu.dispose();
-  }
 }
 
 export interface Results {

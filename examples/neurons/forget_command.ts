@@ -1,10 +1,11 @@
 // The options of `npm run neurons -- forget`.
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { withGpu } from "../command.js";
 import { makeFolder, parseShard, SHARD_HELP } from "../experiment/shard.js";
 import { writePage } from "../report/page.js";
 import { wholeNumber } from "../start/options.js";
-import { COMMON_HELP, COMMON_OPTIONS, someOf, withGpu } from "./command.js";
+import { COMMON_HELP, COMMON_OPTIONS, someOf } from "./command.js";
 import { ENTRANTS } from "./entrants.js";
 import { runForget } from "./forget.js";
 import { forgettingSection } from "./forget_page.js";

@@ -1,8 +1,9 @@
 // The options of `npm run neurons -- sweep`.
 import { parseArgs } from "node:util";
+import { withGpu } from "../command.js";
 import { makeFolder, parseShard, SHARD_HELP } from "../experiment/shard.js";
 import { wholeNumber } from "../start/options.js";
-import { COMMON_HELP, COMMON_OPTIONS, oneOf, someOf, withGpu, wrap } from "./command.js";
+import { COMMON_HELP, COMMON_OPTIONS, oneOf, someOf, wrap } from "./command.js";
 import { ENTRANTS } from "./entrants.js";
 import { PROTOCOL_HELP, PROTOCOL_OPTIONS, protocolOf, streamNames } from "./protocol_options.js";
 import { runSweep } from "./sweep.js";

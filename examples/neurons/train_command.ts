@@ -2,8 +2,9 @@
 import { parseArgs } from "node:util";
 import { ValueError } from "handgrad";
 import { ruleNames } from "handgrad/neurons";
+import { withGpu } from "../command.js";
 import { wholeNumber } from "../start/options.js";
-import { COMMON_HELP, COMMON_OPTIONS, oneOf, withGpu, wrap, writeResults } from "./command.js";
+import { COMMON_HELP, COMMON_OPTIONS, oneOf, wrap, writeResults } from "./command.js";
 import { runTrain } from "./train.js";
 
 const HELP = `npm run neurons -- train [options]

@@ -1,8 +1,9 @@
 // The options of `npm run neurons -- verify`.
 import { parseArgs } from "node:util";
 import { ValueError } from "handgrad";
+import { withGpu } from "../command.js";
 import { wholeNumber } from "../start/options.js";
-import { COMMON_HELP, COMMON_OPTIONS, withGpu, writeResults } from "./command.js";
+import { COMMON_HELP, COMMON_OPTIONS, writeResults } from "./command.js";
 import { runVerify } from "./verify.js";
 
 const HELP = `npm run neurons -- verify [options]

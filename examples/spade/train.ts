@@ -22,7 +22,7 @@ import { sceneNet } from "./net.js";
 import { predict } from "./predict.js";
 import { makeScenes, SCENE_SEEDS } from "./scenes.js";
 import { plantTriggers, TRIGGERS } from "./trojan.js";
-import { writeWhole } from "./write_whole.js";
+import { writeWhole } from "../experiment/write_whole.js";
 
 export interface TrainCommand {
   readonly width: number;

@@ -10,7 +10,7 @@ import { CHEAP_METHODS, mapsOf, PAPER_METHODS } from "./methods.js";
 import { loadNet } from "./nets.js";
 import { COPIES, type TunedRatios } from "./plan.js";
 import { heldOut, imagesOf } from "./samples.js";
-import { writeWhole } from "./write_whole.js";
+import { writeWhole } from "../experiment/write_whole.js";
 
 export interface TuneCommand {
   readonly net: string;

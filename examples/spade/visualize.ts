@@ -12,7 +12,7 @@ import { COPIES } from "./plan.js";
 import { heldOut } from "./samples.js";
 import { TRIGGERS } from "./trojan.js";
 import { readTuned } from "./tuned.js";
-import { writeWhole } from "./write_whole.js";
+import { writeWhole } from "../experiment/write_whole.js";
 
 export interface VisualizeCommand {
   readonly nets: readonly string[];
