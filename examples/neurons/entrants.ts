@@ -31,7 +31,13 @@ export interface Config {
   readonly rate: number;
   /** Of a ledger. */
   readonly endowment?: number;
+  /** Of a strategy: λ of elastic weight consolidation, c of synaptic intelligence, images of each task that replay keeps. */
+  readonly strength?: number;
 }
+
+/** How a stream is met beside the learning rule; `naive` is one task after the other and nothing else. */
+export const STRATEGIES = ["naive", "joint", "ewc", "si", "replay"] as const;
+export type Strategy = (typeof STRATEGIES)[number];
 
 export interface Entrant {
   readonly name: string;
@@ -41,6 +47,8 @@ export interface Entrant {
   readonly control: boolean;
   readonly rates: readonly number[];
   readonly endowments?: readonly number[];
+  readonly strategy: Strategy;
+  readonly strengths?: readonly number[];
   readonly ledger?: Omit<LedgerOptions, "endowment">;
   /** A usual size of the ledger at the end of a stream. */
   readonly typical?: number;
@@ -70,6 +78,7 @@ const earner = (
   local: true,
   control,
   rates,
+  strategy: "naive",
   base,
   ...rest,
 });
@@ -80,8 +89,17 @@ const plain = (name: string, title: string, options: Partial<Entrant> = {}): Ent
   local: true,
   control: false,
   rates: PLAIN,
+  strategy: "naive",
   base: ruleNamed(name),
   ...options,
+});
+
+/** Backpropagation with what is usually done against forgetting: its search has strengths where a ledger's has endowments. */
+const helped = (name: string, title: string, strategy: Strategy, strengths?: readonly number[]): Entrant => ({
+  ...plain("backpropagation", title, { local: false, control: true }),
+  name,
+  strategy,
+  strengths,
 });
 
 /** Ledgers of payment² a synapse; the exponent 0.5 is Adagrad. */
@@ -175,6 +193,12 @@ export const ENTRANTS: readonly Entrant[] = [
     rates: [2e-4, 4e-4, 8e-4, 0.0015, 0.003, 0.006, 0.012, 0.025],
   }),
   plain("direct-feedback-alignment", "direct feedback alignment", { control: true }),
+  helped("joint", "all tasks at once", "joint"),
+  helped("ewc", "elastic weight consolidation", "ewc", [1, 10, 100, 1000]),
+  helped("si", "synaptic intelligence", "si", [0.01, 0.1, 1, 10]),
+  // A memory is a budget, not a setting to be searched.
+  helped("replay-50", "replay of 50 images a task", "replay", [50]),
+  helped("replay-200", "replay of 200 images a task", "replay", [200]),
 ];
 
 /** @throws ValueError for a name that is none */
@@ -187,26 +211,32 @@ export function entrantNamed(name: string): Entrant {
 }
 
 /**
- * All that may be chosen for an entrant, each of its rates with each schedule (and each endowment).
+ * All that may be chosen for an entrant, each of its rates with each schedule (and each endowment or strength).
  * @param wide with two more rates at both ends
  */
-export function gridOf({ rates: usual, endowments }: Entrant, wide = false): Config[] {
+export function gridOf({ rates: usual, endowments, strengths }: Entrant, wide = false): Config[] {
   const [first, last] = [usual[0], usual[usual.length - 1]];
   const rates = wide ? [first / 4, first / 2, ...usual, 2 * last, 4 * last] : usual;
   const schedules = Object.keys(SCHEDULES) as ScheduleName[];
   return schedules.flatMap((schedule) =>
-    rates.flatMap((rate) =>
-      (endowments ?? [undefined]).map((endowment) => ({
-        schedule,
-        rate,
-        ...(endowment !== undefined && { endowment }),
-      })),
-    ),
+    rates.flatMap((rate) => [
+      ...(endowments ?? []).map((endowment) => ({ schedule, rate, endowment })),
+      ...(strengths ?? []).map((strength) => ({ schedule, rate, strength })),
+      ...(endowments || strengths ? [] : [{ schedule, rate }]),
+    ]),
   );
 }
 
-/** Entrants of a family differ in numbers only, so that one ensemble can have networks of several. */
-export function familyOf({ base, ledger }: Entrant): string {
+/** What one ensemble can have networks of: the same strategy with one strength, and rules of a family. */
+export function groupOf(entrant: Entrant, { strength }: Config): string {
+  const { strategy } = entrant;
+  const family = familyOf(entrant);
+  if (strategy === "naive") return family;
+  return [family, strategy, ...(strength === undefined ? [] : [strength])].join(" ");
+}
+
+/** Rules of a family differ in numbers only. */
+function familyOf({ base, ledger }: Entrant): string {
   if (!ledger) return base.name;
   const { holder, counts, shuffled = false } = ledger;
   return [base.name, holder, counts, ...(shuffled ? ["shuffled"] : [])].join(" ");

@@ -6,7 +6,7 @@ import { Checkpoint, mergeCheckpoints } from "../experiment/checkpoint.js";
 import { checkpointFile, ofShard, runJobs, type Shard, shardFiles } from "../experiment/shard.js";
 import { startProgress } from "../start/progress.js";
 import { printTable } from "../start/table.js";
-import { entrantNamed, familyOf } from "./entrants.js";
+import { entrantNamed, groupOf, type Strategy } from "./entrants.js";
 import { FINALISTS, type Finalist } from "./finalists.js";
 import {
   type Choosing,
@@ -17,13 +17,14 @@ import {
   rowOf,
 } from "./forget_rows.js";
 import { AT_ONCE, sweepName } from "./sweep.js";
-import { type Protocol, runGroup, type StreamName, type Strategy, trialWork } from "./trials.js";
+import { type Protocol, runGroup, type StreamName, trialWork } from "./trials.js";
 
 export interface ForgetOptions {
   /** For each stream. */
   readonly protocols: readonly Protocol[];
-  /** Of the finalists; all of them if there are none. */
+  /** Of the finalists; all of them without it. */
   readonly rules?: readonly string[];
+  /** Whose finalists take part. */
   readonly strategies: readonly Strategy[];
   readonly seeds: number;
   readonly seed: number;
@@ -37,19 +38,11 @@ interface Cell {
   readonly protocol: Protocol;
   readonly finalist: Finalist;
   readonly choosing: Choosing;
-  readonly strategy: Strategy;
-  readonly strength?: number;
   readonly config: Finalist["constant"];
 }
 
 export const FORGET_NAME = "forgetting";
 
-/** λ of EWC and c of SI that are tried, and the images of each task that replay keeps; all are reported. */
-const STRENGTHS: Readonly<Partial<Record<Strategy, readonly number[]>>> = {
-  ewc: [10, 100, 1000],
-  si: [1, 10, 100],
-  replay: [50, 200],
-};
 /** Parts of backpropagation's best constant rate, for comparisons at matched learning accuracy. */
 const LADDER = [1 / 8, 1 / 4, 1 / 2, 2];
 
@@ -71,8 +64,8 @@ export async function runForget(gpu: Gpu, options: ForgetOptions): Promise<Forge
   const cells = protocols.flatMap((protocol) => cellsFor(protocol, tuned.get(protocol)!.finalists, options));
   const jobs = together(cells, seeds);
   let work = 0;
-  for (const { protocol, strategy } of ofShard(jobs, shard).flat())
-    work += seeds * (await trialWork(protocol, { strategy }));
+  for (const { protocol, finalist } of ofShard(jobs, shard).flat())
+    work += seeds * (await trialWork(protocol, entrantNamed(finalist.rule)));
   console.log(
     `${cells.length} cells of a stream, a rule and a strategy with ${seeds} seeds each; this run has about ` +
       `${(work / 1e12).toPrecision(2)} TFLOP\n`,
@@ -106,25 +99,16 @@ export async function runForget(gpu: Gpu, options: ForgetOptions): Promise<Forge
   return shard.count === 1 ? mergeForget(out) : undefined;
 }
 
-const cellKey = ({ protocol, finalist, choosing, strategy, strength, config }: Cell): string =>
-  [
-    ...Object.values(protocol),
-    finalist.rule,
-    choosing,
-    strategy,
-    ...(strength === undefined ? [] : [strength]),
-    ...Object.values(config),
-  ].join(" ");
+const cellKey = ({ protocol, finalist, choosing, config }: Cell): string =>
+  [...Object.values(protocol), finalist.rule, choosing, ...Object.values(config)].join(" ");
 const keyOf = (cells: readonly Cell[]): string => cells.map(cellKey).join(" + ");
 
-/** Cells that one ensemble can have: of the same stream, strategy and family of rules. */
+/** Cells that one ensemble can have: of the same stream and group. */
 function together(cells: readonly Cell[], seeds: number): Cell[][] {
   const groups = new Map<string, Cell[]>();
   for (const cell of cells) {
-    const { protocol, strategy, strength, finalist } = cell;
-    const name = [JSON.stringify(protocol), strategy, strength, familyOf(entrantNamed(finalist.rule))].join(
-      " ",
-    );
+    const { protocol, finalist, config } = cell;
+    const name = `${JSON.stringify(protocol)} ${groupOf(entrantNamed(finalist.rule), config)}`;
     groups.set(name, [...(groups.get(name) ?? []), cell]);
   }
   const most = Math.max(1, Math.floor(AT_ONCE / seeds));
@@ -140,34 +124,24 @@ function cellsFor(
   finalists: readonly Finalist[],
   { rules, strategies }: ForgetOptions,
 ): Cell[] {
-  const chosen = finalists.filter(({ rule }) => !rules || rules.includes(rule));
-  const base = { protocol, strategy: "naive" } as const;
-  const naive = chosen.flatMap((finalist): Cell[] => {
+  const chosen = finalists.filter(({ rule }) => {
+    const { strategy } = entrantNamed(rule);
+    return strategies.includes(strategy) && (strategy !== "naive" || !rules || rules.includes(rule));
+  });
+  const cells = chosen.flatMap((finalist): Cell[] => {
     const both = JSON.stringify(finalist.constant) === JSON.stringify(finalist.scheduled);
     return [
-      { ...base, finalist, choosing: "constant", config: finalist.constant },
-      ...(both ? [] : [{ ...base, finalist, choosing: "scheduled", config: finalist.scheduled } as const]),
+      { protocol, finalist, choosing: "constant", config: finalist.constant },
+      ...(both ? [] : [{ protocol, finalist, choosing: "scheduled", config: finalist.scheduled } as const]),
     ];
   });
   const plain = finalists.find(({ rule }) => rule === "backpropagation");
-  if (!plain) return naive;
+  if (!plain || chosen.length < 2) return cells;
   const ladder = LADDER.map((part): Cell => {
     const config = { ...plain.constant, rate: plain.constant.rate * part };
-    return { ...base, finalist: plain, choosing: "ladder", config };
+    return { protocol, finalist: plain, choosing: "ladder", config };
   });
-  const others = strategies.flatMap((strategy) =>
-    (strategy === "naive" ? [] : (STRENGTHS[strategy] ?? [undefined])).map(
-      (strength): Cell => ({
-        protocol,
-        finalist: plain,
-        choosing: "constant",
-        strategy,
-        strength,
-        config: plain.constant,
-      }),
-    ),
-  );
-  return [...naive, ...(chosen.length > 1 ? ladder : []), ...others];
+  return [...cells, ...ladder];
 }
 
 async function runTogether(
@@ -177,15 +151,13 @@ async function runTogether(
   onProgress: (share: number) => void,
 ): Promise<readonly JobRecord[]> {
   const seeds = Array.from({ length: count }, (_, index) => seed + index);
-  const [{ protocol, strategy, strength }] = cells;
+  const [{ protocol }] = cells;
   const { R, untrained, diverged } = await runGroup(gpu, {
     protocol,
     members: cells.flatMap(({ finalist, config }) => {
       const entrant = entrantNamed(finalist.rule);
       return seeds.map((one) => ({ entrant, config, seed: one }));
     }),
-    strategy,
-    strength,
     onProgress,
   });
   return cells.map(({ finalist: { rule }, choosing, config }, index) => {
@@ -194,8 +166,7 @@ async function runTogether(
       protocol,
       rule,
       choosing,
-      strategy,
-      ...(strength !== undefined && { strength }),
+      strategy: entrantNamed(rule).strategy,
       config,
       seeds,
       R: R.slice(first, end),
@@ -245,8 +216,8 @@ export async function mergeForget(out: string): Promise<ForgettingResults> {
   return { rows, comparisons };
 }
 
-const identityOf = ({ protocol, rule, choosing, strategy, strength, config }: JobRecord): string =>
-  JSON.stringify([protocol, rule, choosing, strategy, strength, config]);
+const identityOf = ({ protocol, rule, choosing, config }: JobRecord): string =>
+  JSON.stringify([protocol, rule, choosing, config]);
 
 export const FORGET_HEAD = [
   "rule",
@@ -290,13 +261,15 @@ export function cellsOf(row: ForgettingRow, comparisons: readonly Comparison[]):
   ];
 }
 
-export function titleOf({ rule, strategy, strength, choosing, config }: ForgettingRow): string {
-  if (strategy !== "naive") return `${strategy}${strength === undefined ? "" : ` ${strength}`}`;
+export function titleOf({ rule, strategy, choosing, config }: ForgettingRow): string {
+  const { strength } = config;
+  const searched = strategy === "ewc" || strategy === "si";
+  const name = searched && strength !== undefined ? `${rule} ${strength}` : rule;
   const schedule =
     choosing === "constant"
       ? ""
       : `, ${config.schedule === "constant" ? `rate ${config.rate}` : config.schedule}`;
-  return `${rule}${schedule}`;
+  return `${name}${schedule}`;
 }
 
 function printRows(rows: readonly ForgettingRow[], comparisons: readonly Comparison[]): void {

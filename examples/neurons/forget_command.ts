@@ -6,13 +6,10 @@ import { makeFolder, parseShard, SHARD_HELP } from "../experiment/shard.js";
 import { writePage } from "../report/page.js";
 import { wholeNumber } from "../start/options.js";
 import { COMMON_HELP, COMMON_OPTIONS, someOf } from "./command.js";
-import { ENTRANTS } from "./entrants.js";
+import { ENTRANTS, STRATEGIES } from "./entrants.js";
 import { runForget } from "./forget.js";
 import { forgettingSection } from "./forget_page.js";
 import { PROTOCOL_HELP, PROTOCOL_OPTIONS, protocolOf, streamNames } from "./protocol_options.js";
-import type { Strategy } from "./trials.js";
-
-const STRATEGIES: readonly Strategy[] = ["naive", "joint", "ewc", "si", "replay"];
 
 const QUICK = {
   streams: "permuted,split-domain",
@@ -31,8 +28,8 @@ forgetting.html.
   --streams L    names with commas out of ${streamNames.join(", ")}
                  (default permuted,split-domain)
   --rules LIST   names with commas (default all that were chosen; with --quick ${QUICK.rules})
-  --strategies L names with commas out of ${STRATEGIES.join(", ")}; all but naive with backpropagation
-                 (default all; with --quick ${QUICK.strategies})
+  --strategies L names with commas out of ${STRATEGIES.join(", ")}; all but naive with backpropagation,
+                 at rates and strengths of their own (default all; with --quick ${QUICK.strategies})
   --seeds N      runs of each, paired by seed (default 10; ${QUICK.seeds} with --quick)
 ${PROTOCOL_HELP}
 ${SHARD_HELP}
@@ -67,7 +64,7 @@ export async function forget(args: string[]): Promise<void> {
         : someOf(
             "rules",
             rules,
-            ENTRANTS.map(({ name }) => name),
+            ENTRANTS.filter(({ strategy }) => strategy === "naive").map(({ name }) => name),
           ),
     strategies: someOf("strategies", strategies, STRATEGIES),
     seeds: wholeNumber("seeds", values.seeds ?? String(quick ? QUICK.seeds : 10), 2),

@@ -1,7 +1,7 @@
 // The rows of forgetting.json, and who is better than whom.
-import { continualMetrics, type MeanInterval, meanInterval } from "handgrad/continual";
-import type { Config } from "./entrants.js";
-import { type Protocol, scenarioOf, type Strategy } from "./trials.js";
+import { type MeanInterval, meanInterval } from "handgrad/continual";
+import type { Config, Strategy } from "./entrants.js";
+import { metricsOf, type Protocol, scenarioOf } from "./trials.js";
 
 /** How an entrant's settings were chosen, or (`ladder`) backpropagation's at a part of its best constant rate. */
 export type Choosing = "constant" | "scheduled" | "ladder";
@@ -11,7 +11,6 @@ export interface JobRecord {
   readonly rule: string;
   readonly choosing: Choosing;
   readonly strategy: Strategy;
-  readonly strength?: number;
   readonly config: Config;
   readonly seeds: readonly number[];
   /** R[seed][i][j]; of `joint` one row. */
@@ -27,7 +26,6 @@ export interface ForgettingRow {
   readonly rule: string;
   readonly choosing: Choosing;
   readonly strategy: Strategy;
-  readonly strength?: number;
   readonly config: Config;
   /** Means over seeds. */
   readonly acc: number;
@@ -53,12 +51,12 @@ const digits = (value: number): number => Number(value.toFixed(5));
 
 export function rowOf(record: JobRecord): ForgettingRow {
   const { protocol, R, untrained, seeds, strategy } = record;
-  const joint = strategy === "joint";
-  const metrics = joint ? undefined : R.map((own, seed) => continualMetrics(own, untrained[seed]));
-  const accs = metrics?.map(({ acc }) => acc) ?? R.map(([row]) => mean(row));
+  const metrics = R.map((own, seed) => metricsOf(own, strategy, untrained[seed]));
+  const accs = metrics.map(({ acc }) => acc);
+  const learnings = metrics.flatMap(({ learning }) => learning ?? []);
   const { mean: acc, sd, ci } = meanInterval(accs);
-  const average = (pick: (one: ReturnType<typeof continualMetrics>) => number | undefined): number | null =>
-    metrics ? digits(mean(metrics.map((one) => pick(one) ?? Number.NaN))) : null;
+  const average = (pick: (one: (typeof metrics)[number]) => number | undefined): number | null =>
+    strategy === "joint" ? null : digits(mean(metrics.map((one) => pick(one) ?? Number.NaN)));
   return {
     stream: protocol.stream,
     data: protocol.data,
@@ -66,7 +64,6 @@ export function rowOf(record: JobRecord): ForgettingRow {
     rule: record.rule,
     choosing: record.choosing,
     strategy,
-    ...(record.strength !== undefined && { strength: record.strength }),
     config: record.config,
     acc: digits(acc),
     learning: average(({ learning }) => learning),
@@ -78,7 +75,7 @@ export function rowOf(record: JobRecord): ForgettingRow {
     ci: ci ? [digits(ci[0]), digits(ci[1])] : null,
     diverged: record.diverged,
     accs: accs.map(digits),
-    learnings: metrics?.map(({ learning }) => digits(learning)) ?? [],
+    learnings: learnings.map(digits),
     R: R[0].map((row, i) => row.map((_, j) => digits(mean(R.map((own) => own[i][j]))))),
     allR: R.map((own) => own.map((row) => row.map(digits))),
   };

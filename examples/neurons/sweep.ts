@@ -2,7 +2,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Gpu, philoxPermutation, ValueError } from "handgrad";
-import { continualMetrics } from "handgrad/continual";
 import { Checkpoint, mergeCheckpoints } from "../experiment/checkpoint.js";
 import { checkpointFile, ofShard, runJobs, type Shard, shardFiles, WHOLE } from "../experiment/shard.js";
 import { startProgress } from "../start/progress.js";
@@ -11,12 +10,12 @@ import {
   type Config,
   type Entrant,
   entrantNamed,
-  familyOf,
   gridOf,
+  groupOf,
   SCHEDULES,
   type ScheduleName,
 } from "./entrants.js";
-import { type Member, type Protocol, runGroup, trialWork } from "./trials.js";
+import { type Member, metricsOf, type Protocol, runGroup, trialWork } from "./trials.js";
 
 export interface SweepOptions {
   readonly protocol: Protocol;
@@ -43,7 +42,7 @@ export interface Score {
   readonly learning: number;
 }
 
-/** Networks that train at once: settings and seeds of rules of one family. */
+/** Networks that train at once: settings and seeds of a group of entrants. */
 interface Job {
   readonly name: string;
   readonly protocol: Protocol;
@@ -128,7 +127,7 @@ async function score(gpu: Gpu, job: Job, onProgress: (share: number) => void): P
   const { members, protocol } = job;
   const { R, diverged } = await runGroup(gpu, { protocol, members, rows: "ends", onProgress });
   return members.map(({ entrant, config, seed }, index) => {
-    const { acc, learning } = continualMetrics(R[index]);
+    const { acc, learning = 0 } = metricsOf(R[index], entrant.strategy);
     // What is no number any more has learnt nothing.
     const finite = diverged.includes(index) ? 0 : 1;
     return { rule: entrant.name, config, seed, acc: finite * acc, learning: finite * learning };
@@ -141,25 +140,25 @@ async function jobsOf(options: SweepOptions, rung: number): Promise<Job[]> {
   const own: Protocol = { ...protocol, perTask: first ? Math.ceil(protocol.perTask / 2) : protocol.perTask };
   const earlier = rung > 1 ? await scoresOf(out, protocol, rung - 1) : undefined;
   const count = first ? 1 : seeds;
-  const families = new Map<string, Member[]>();
+  const groups = new Map<string, Member[]>();
   for (const entrant of rules.map(entrantNamed)) {
     const configs = earlier ? nextOf(earlier, entrant.name) : drawConfigs(entrant, options);
-    const members = configs.flatMap((config) =>
-      Array.from({ length: count }, (_, index) => ({
+    for (const config of configs) {
+      const group = groupOf(entrant, config);
+      const members = Array.from({ length: count }, (_, index) => ({
         entrant,
         config,
         seed: SWEEP_SEEDS + 1000 * seed + index,
-      })),
-    );
-    const family = familyOf(entrant);
-    families.set(family, [...(families.get(family) ?? []), ...members]);
+      }));
+      groups.set(group, [...(groups.get(group) ?? []), ...members]);
+    }
   }
-  return [...families].flatMap(([family, members]) => {
+  return [...groups].flatMap(([group, members]) => {
     const parts = Math.ceil(members.length / AT_ONCE);
     const size = Math.ceil(members.length / parts);
     return Array.from({ length: parts }, (_, part): Job => {
       const these = members.slice(part * size, (part + 1) * size);
-      return { name: parts === 1 ? family : `${family} ${part + 1}/${parts}`, protocol: own, members: these };
+      return { name: parts === 1 ? group : `${group} ${part + 1}/${parts}`, protocol: own, members: these };
     });
   });
 }
@@ -237,9 +236,14 @@ function isInBetterHalf(scores: Scores, name: string): boolean {
 
 const distinct = (configs: readonly Config[]): Config[] => [
   ...new Map(
-    configs.map(({ schedule, rate, endowment }) => [
-      `${schedule} ${rate} ${endowment}`,
-      { schedule, rate, ...(endowment !== undefined && { endowment }) },
+    configs.map(({ schedule, rate, endowment, strength }) => [
+      [schedule, rate, endowment, strength].join(" "),
+      {
+        schedule,
+        rate,
+        ...(endowment !== undefined && { endowment }),
+        ...(strength !== undefined && { strength }),
+      },
     ]),
   ).values(),
 ];
@@ -259,8 +263,8 @@ export async function conclude(out: string, protocol: Protocol, rung: number): P
     };
   });
   choices.sort((a, b) => b.scheduledAcc - a.scheduledAcc);
-  const show = ({ schedule, rate, endowment }: Config): string =>
-    `${rate}${endowment === undefined ? "" : ` / ${endowment}`}${schedule === "constant" ? "" : ` ${schedule}`}`;
+  const show = ({ schedule, rate, endowment, strength = endowment }: Config): string =>
+    `${rate}${strength === undefined ? "" : ` / ${strength}`}${schedule === "constant" ? "" : ` ${schedule}`}`;
   printTable(
     ["rule", "best constant rate", "ACC", "best of all schedules", "ACC"],
     choices.map((one) => [
@@ -280,17 +284,16 @@ export async function conclude(out: string, protocol: Protocol, rung: number): P
 /** Says what is to be done before it begins. */
 async function announce(options: SweepOptions): Promise<void> {
   const { protocol, rules, configs, seeds, full, shard, rung } = options;
-  const counts = rules.map((name) => {
-    const grid = gridOf(entrantNamed(name), full).length;
+  const half = { ...protocol, perTask: Math.ceil(protocol.perTask / 2) };
+  const works = full ? [0] : [0, 0];
+  for (const entrant of rules.map(entrantNamed)) {
+    const { strategy } = entrant;
+    const grid = gridOf(entrant, full).length;
     const first = full ? grid : Math.min(grid, configs);
-    return { first, second: (Math.ceil(KEEP * first) + 7) / 2 };
-  });
-  const whole = await trialWork(protocol, { rows: "ends" });
-  const half = await trialWork({ ...protocol, perTask: Math.ceil(protocol.perTask / 2) }, { rows: "ends" });
-  const total = (pick: "first" | "second") => counts.reduce((sum, count) => sum + count[pick], 0);
-  const works = full
-    ? [total("first") * seeds * whole]
-    : [total("first") * half, total("second") * seeds * whole];
+    const whole = await trialWork(protocol, { strategy, rows: "ends" });
+    works[0] += first * (full ? seeds * whole : await trialWork(half, { strategy, rows: "ends" }));
+    if (!full) works[1] += ((Math.ceil(KEEP * first) + 7) / 2) * seeds * whole;
+  }
   const own = works.filter((_, index) => rung === undefined || rung === index + 1);
   const tera = (work: number): string => (work / 1e12).toPrecision(2);
   const share = shard === WHOLE ? "" : `, of which this shard does 1/${shard.count}`;

@@ -1,6 +1,8 @@
 // A group of trials on a stream: the same rule with several settings and seeds, trained at once as an ensemble.
 import { type Gpu, philoxPermutation, ValueError, zeros } from "handgrad";
 import {
+  type ContinualMetrics,
+  continualMetrics,
   ElasticConsolidation,
   PenaltySgd,
   permutedStream,
@@ -16,7 +18,7 @@ import {
 import { Dataset, loadFashion, loadMnist } from "handgrad/data";
 import { activation, buildModel, dense, stackModels } from "handgrad/layers";
 import { Learner } from "handgrad/neurons";
-import { type Config, type Entrant, rateOf, ruleOf } from "./entrants.js";
+import { type Config, type Entrant, groupOf, rateOf, ruleOf, type Strategy } from "./entrants.js";
 
 /** What a stream is called on the command line, and how it is made. */
 export const STREAMS = {
@@ -29,7 +31,6 @@ export const STREAMS = {
 } as const satisfies Record<string, () => Stream>;
 
 export type StreamName = keyof typeof STREAMS;
-export type Strategy = "naive" | "joint" | "ewc" | "si" | "replay";
 
 /** All that a trial's numbers depend on but rule, settings and seed. */
 export interface Protocol {
@@ -118,11 +119,8 @@ async function fashionParts(): Promise<Parts> {
 
 export interface GroupOptions {
   readonly protocol: Protocol;
-  /** Of one family. */
+  /** Of one group. */
   readonly members: readonly Member[];
-  readonly strategy?: Strategy;
-  /** λ of EWC, c of SI, images of each task in the memory of replay. */
-  readonly strength?: number;
   readonly rows?: "all" | "ends";
   onProgress?(share: number): void;
 }
@@ -135,9 +133,20 @@ const SHOWING: Readonly<Record<Strategy, Showing>> = {
   replay: "replay",
 };
 
-/** Trains all members at once, each as if it were alone. */
+/**
+ * Trains all members at once, each as if it were alone.
+ * @throws ValueError if they are of several groups
+ */
 export async function runGroup(gpu: Gpu, options: GroupOptions): Promise<RunResult> {
-  const { protocol, members, strategy = "naive", strength, rows, onProgress } = options;
+  const { protocol, members, rows, onProgress } = options;
+  const [{ entrant, config }] = members;
+  const stranger = members.find((one) => groupOf(one.entrant, one.config) !== groupOf(entrant, config));
+  if (stranger)
+    throw new ValueError(
+      `runGroup: ${entrant.name} and ${stranger.entrant.name} differ in more than numbers; train them apart`,
+    );
+  const { strategy } = entrant;
+  const { strength } = config;
   const { data, ...parts } = await partsOf(protocol);
   const stream = STREAMS[protocol.stream]();
   const seeds = members.map(({ seed }) => seed);
@@ -189,6 +198,20 @@ export async function runGroup(gpu: Gpu, options: GroupOptions): Promise<RunResu
   }
 }
 
+/**
+ * What R says of a network. All tasks at once leave one row: its mean is ACC, and there is no diagonal.
+ * @param untrained its accuracies before the first task
+ */
+export function metricsOf(
+  R: readonly (readonly number[])[],
+  strategy: Strategy,
+  untrained?: readonly number[],
+): Partial<ContinualMetrics> & Pick<ContinualMetrics, "acc"> {
+  if (strategy !== "joint") return continualMetrics(R, untrained);
+  const [row] = R;
+  return { acc: row.reduce((sum, value) => sum + value, 0) / row.length };
+}
+
 function penaltyOf(
   strategy: Strategy,
   strength: number | undefined,
@@ -204,7 +227,7 @@ function penaltyOf(
 /** Floating-point operations of one member's trial, those of the products: 2 a weight and sample, forward and two back. */
 export async function trialWork(
   protocol: Protocol,
-  { strategy = "naive", rows = "all" }: Pick<GroupOptions, "strategy" | "rows"> = {},
+  { strategy, rows = "all" }: Pick<Entrant, "strategy"> & Pick<GroupOptions, "rows">,
 ): Promise<number> {
   const { data, ...parts } = await partsOf(protocol);
   const { tasks, outputs } = STREAMS[protocol.stream]();
