@@ -10,6 +10,7 @@ import { EXPLAIN_HELP, EXPLAIN_OPTIONS, readExplain, runExplain } from "./spade/
 import { netNames, WEIGHTS_FOLDER } from "./spade/nets.js";
 import type { TunedRatios } from "./spade/plan.js";
 import { printExperiment } from "./spade/print.js";
+import { printSpeed, runSpeed } from "./spade/speed.js";
 import { runTrain } from "./spade/train.js";
 import { runTune } from "./spade/tune.js";
 import { readTuned, tunedFile } from "./spade/tuned.js";
@@ -27,6 +28,7 @@ const HELP = `npm run spade -- COMMAND [options]
   tune         searches for a network's ratios on scenes that the experiment does not look at; writes NET.ratios.json
   visualize    what excites the triggers' classes, in the network and in traces; writes sheets and causes.json
   train        plants the triggers and trains a network on them; writes safetensors
+  speed        times traces on this adapter; writes speed.json
 
   --help       the options of a command`;
 
@@ -88,6 +90,13 @@ const MERGE_HELP = `npm run spade -- merge [options]
 
   --out FOLDER   where the shards are and experiment.json goes (default out/spade)`;
 
+const SPEED_HELP = `npm run spade -- speed [options]
+
+FastSPADE end to end after a warm-up: a small network with 256 copies, the shipped one with its tuned ratios, and several images
+one by one and as one batch; beside each what its arithmetic takes at the rate of this library's own products.
+
+${COMMON}`;
+
 const COMMON_OPTIONS = {
   seed: { type: "string", default: "1" },
   quick: { type: "boolean", default: false },
@@ -113,7 +122,22 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   tune,
   visualize,
   train,
+  speed,
 };
+
+async function speed(args: string[]): Promise<void> {
+  const { values } = parseArgs({ args, options: COMMON_OPTIONS });
+  if (values.help) return console.log(SPEED_HELP);
+  const { quick, out } = values;
+  await makeFolder(out);
+  await withGpu(values.adapter, async (gpu) => {
+    const result = await runSpeed(gpu, { quick });
+    printSpeed(result);
+    const file = join(out, "speed.json");
+    await writeWhole(file, `${JSON.stringify(result, null, 1)}\n`);
+    console.log(`wrote ${file}`);
+  });
+}
 
 async function train(args: string[]): Promise<void> {
   const options = {

@@ -150,4 +150,24 @@ for (const [options, message] of [
   });
 }
 
+test("speed: seconds of four jobs beside the time of their products", async () => {
+  const { code, stdout, stderr } = await run("speed", "--quick", "--out", out);
+  assert.is(code, 0, stderr);
+  assert.match(stdout, /512³ products: [\d.]+ GFLOP\/s/);
+  const { rows, matmulRate, batchGain } = JSON.parse(await readFile(join(out, "speed.json"), "utf8"));
+  assert.ok(matmulRate > 0 && batchGain > 0);
+  assert.equal(
+    rows.map(({ samples }: { samples: number }) => samples),
+    [256, 64, 64, 64],
+  );
+  for (const { seconds, range, gflop, secondsAtMatmulRate } of rows) {
+    assert.ok(range[0] > 0 && range[0] <= seconds && seconds <= range[1]);
+    assert.ok(Math.abs(secondsAtMatmulRate * matmulRate - gflop) <= 1e-9 * gflop);
+  }
+  // By hand: 256 copies of 2 · 784 · 9 · 16 and so on for the pass, positions · (inputs of a unit)² for four Hessians.
+  const pass = 2 * (784 * 9 * 16 + 196 * 144 * 32 + 49 * 288 * 64 + 576 * 64 + 64 * 10);
+  const hessians = 196 * 144 ** 2 + 49 * 288 ** 2 + 576 ** 2 + 64 ** 2;
+  assert.ok(Math.abs(rows[0].gflop - (256 * (pass + hessians)) / 1e9) < 1e-9);
+});
+
 test.run();

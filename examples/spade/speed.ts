@@ -1,0 +1,216 @@
+// `npm run spade -- speed`: how long a trace takes, beside the time that its arithmetic takes at this library's own matmul rate.
+import { type Gpu, matmul, randomNormal, randomUniform, slice, type Tensor } from "handgrad";
+import {
+  activation,
+  buildModel,
+  Conv2d,
+  conv2d,
+  Dense,
+  dense,
+  flatten,
+  type LayerRecord,
+  maxPool2d,
+  type Sequential,
+} from "handgrad/layers";
+import { prunableLayers, type Ratios, traceOf, tracesOf } from "handgrad/spade";
+import { startProgress } from "../start/progress.js";
+import { printTable } from "../start/table.js";
+import { loadNet, netNames } from "./nets.js";
+import { COPIES } from "./plan.js";
+import { readTuned } from "./tuned.js";
+
+/** A row of speed.json: augmentation, pass, Hessians, factors and solve of all layers, end to end. */
+export interface SpeedRow {
+  readonly what: string;
+  /** Augmented copies of each image. */
+  readonly samples: number;
+  /** Median over the rounds, of all traces together; the least and the most. */
+  readonly seconds: number;
+  readonly range: readonly [number, number];
+  /** Of the pass over all copies and the upper halves of the Hessians as matrix products, a multiply-add as two. */
+  readonly gflop: number;
+  /** `gflop` at `matmulRate`. */
+  readonly secondsAtMatmulRate: number;
+}
+
+export interface Speed {
+  readonly adapter: string;
+  /** GFLOP/s of 512³ products timed in the same rounds. */
+  readonly matmulRate: number;
+  readonly rows: readonly SpeedRow[];
+  /** Seconds of the traces one by one over those of the same traces as one batch, round by round; the median. */
+  readonly batchGain: number;
+}
+
+interface Job {
+  readonly what: string;
+  readonly samples: number;
+  readonly flop: number;
+  run(): Promise<void>;
+}
+
+const ROUNDS = { usual: 7, quick: 1 };
+const TOGETHER = { usual: 16, quick: 2 };
+const PRODUCT = 512;
+/** One after the other with one wait, so that what a wait costs does not count. */
+const PRODUCTS = 4;
+
+/** A small classifier of 28 × 28 pixels: 1-16-32-64 convolutions, each pooled, and dense layers 576-64-10. */
+const SMALL: readonly LayerRecord[] = [
+  conv2d(1, 16, 3, { padding: 1 }),
+  activation("relu"),
+  maxPool2d(2),
+  conv2d(16, 32, 3, { padding: 1 }),
+  activation("relu"),
+  maxPool2d(2),
+  conv2d(32, 64, 3, { padding: 1 }),
+  activation("relu"),
+  maxPool2d(2),
+  flatten(),
+  dense(576, 64),
+  activation("relu"),
+  dense(64, 10),
+];
+const UNIFORM = 0.8;
+
+/** Times all jobs in every round, so that a machine that slows down slows all alike. */
+export async function runSpeed(gpu: Gpu, { quick }: { readonly quick: boolean }): Promise<Speed> {
+  const kind = quick ? "quick" : "usual";
+  const [name] = await netNames();
+  const { model: shipped } = await loadNet(gpu, name);
+  const { one: tuned } = await readTuned(name);
+  const small = buildModel(gpu, SMALL, { seed: 1 });
+  const many = TOGETHER[kind];
+  const images = randomUniform(gpu, [many, 1, 28, 28], { seed: 1 });
+  const apart = Array.from({ length: many }, (_, i) => slice(images, [i, 0, 0, 0], [i + 1, 1, 28, 28]));
+  const scene = randomUniform(gpu, [1, 1, 40, 40], { seed: 2 });
+  const factor = randomNormal(gpu, [PRODUCT, PRODUCT], { seed: 3 });
+  const trace = async (model: Sequential, x: Tensor, ratios: Ratios, samples: number): Promise<void> =>
+    (await traceOf(model, x, { ...COPIES, ratios, samples })).dispose();
+  const { samples: usual } = COPIES;
+  const manyFlop = many * traceFlop(small, images.shape, usual);
+  const jobs: readonly Job[] = [
+    {
+      what: "small network",
+      samples: 256,
+      flop: traceFlop(small, images.shape, 256),
+      run: () => trace(small, apart[0], UNIFORM, 256),
+    },
+    {
+      what: `${name}, tuned ratios`,
+      samples: usual,
+      flop: traceFlop(shipped, scene.shape, usual),
+      run: () => trace(shipped, scene, tuned, usual),
+    },
+    {
+      what: `small network, ${many} images one by one`,
+      samples: usual,
+      flop: manyFlop,
+      run: async () => {
+        for (const image of apart) await trace(small, image, UNIFORM, usual);
+      },
+    },
+    {
+      what: `small network, ${many} images as one batch`,
+      samples: usual,
+      flop: manyFlop,
+      run: async () => {
+        for (const one of await tracesOf(small, images, { ...COPIES, ratios: UNIFORM })) one.dispose();
+      },
+    },
+  ];
+  try {
+    const { times, products } = await timeRounds(jobs, () => multiply(gpu, factor), ROUNDS[kind]);
+    const matmulRate = (PRODUCTS * 2 * PRODUCT ** 3) / median(products) / 1e9;
+    const rows = jobs.map(({ what, samples, flop }, job): SpeedRow => {
+      const gflop = flop / 1e9;
+      return {
+        what,
+        samples,
+        seconds: median(times[job]),
+        range: [Math.min(...times[job]), Math.max(...times[job])],
+        gflop,
+        secondsAtMatmulRate: gflop / matmulRate,
+      };
+    });
+    const [, , oneByOne, batch] = times;
+    const batchGain = median(oneByOne.map((seconds, round) => seconds / batch[round]));
+    return { adapter: gpu.info.description, matmulRate, rows, batchGain };
+  } finally {
+    for (const held of [shipped, small, images, scene, factor, ...apart]) held.dispose();
+  }
+}
+
+/** Seconds by job and round. A round before the first compiles, and does not count. */
+async function timeRounds(jobs: readonly Job[], product: () => Promise<void>, rounds: number) {
+  const times: number[][] = jobs.map(() => []);
+  const products: number[] = [];
+  const progress = startProgress("traces");
+  try {
+    for (let round = 0; round <= rounds; round++) {
+      const seconds = await secondsOf(product);
+      if (round > 0) products.push(seconds);
+      for (const [at, job] of jobs.entries()) {
+        const own = await secondsOf(job.run);
+        if (round > 0) times[at].push(own);
+        progress.update((round + (at + 1) / jobs.length) / (rounds + 1), job.what);
+      }
+    }
+  } finally {
+    progress.stop();
+  }
+  return { times, products };
+}
+
+async function secondsOf(run: () => Promise<void>): Promise<number> {
+  const start = performance.now();
+  await run();
+  return (performance.now() - start) / 1000;
+}
+
+async function multiply(gpu: Gpu, factor: Tensor): Promise<void> {
+  gpu.scope(() => {
+    for (let i = 0; i < PRODUCTS; i++) matmul(factor, factor);
+  });
+  await gpu.finish();
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** Of one image's trace: 2 a weight and position for the pass, d² a position for the upper half of a layer's Hessian. */
+function traceFlop(model: Sequential, [, ...shape]: readonly number[], samples: number): number {
+  const pruned = new Set(prunableLayers(model).map(({ layer }) => layer));
+  let [flop, at]: [number, readonly number[]] = [0, [1, ...shape]];
+  for (const layer of model.layers) {
+    const out = layer.outputShape(at);
+    if (layer instanceof Conv2d || layer instanceof Dense) {
+      const { weight } = layer.parameters;
+      const positions = out.slice(2).reduce((product, size) => product * size, 1);
+      const inputs = weight.size / (layer instanceof Conv2d ? weight.shape[0] : weight.shape[1]);
+      flop += positions * (2 * weight.size + (pruned.has(layer) ? inputs ** 2 : 0));
+    }
+    at = out;
+  }
+  return samples * flop;
+}
+
+export function printSpeed({ rows, matmulRate, batchGain }: Speed): void {
+  printTable(
+    ["trace", "copies", "seconds", "least to most", "GFLOP", "× their time as products"],
+    rows.map(({ what, samples, seconds, range, gflop, secondsAtMatmulRate }) => [
+      what,
+      String(samples),
+      seconds.toFixed(3),
+      range.map((value) => value.toFixed(3)).join(" to "),
+      gflop.toFixed(2),
+      (seconds / secondsAtMatmulRate).toFixed(2),
+    ]),
+  );
+  console.log(
+    `\n512³ products: ${matmulRate.toFixed(1)} GFLOP/s; one by one takes ${batchGain.toFixed(2)} times as long as the batch`,
+  );
+}
