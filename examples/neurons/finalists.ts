@@ -1,6 +1,6 @@
 // What sweeps chose, for runs of `forget` without a sweep of their own: on 14 × 14 digits with two hidden layers of 64 neurons
 // and 2,000 images a task. See docs/neurons.md for the commands.
-import type { Config } from "./entrants.js";
+import { type Config, entrantNamed, type ScheduleName } from "./entrants.js";
 
 export interface Finalist {
   readonly rule: string;
@@ -9,190 +9,69 @@ export interface Finalist {
   readonly scheduled: Config;
 }
 
+/** The rate, the endowment or (of a strategy) the strength, and the schedule. */
+type Short = readonly [rate: number, own?: number, schedule?: ScheduleName];
+
+function chosen(rule: string, constant: Short, scheduled: Short = constant): Finalist {
+  const name = entrantNamed(rule).strategy === "naive" ? "endowment" : "strength";
+  const whole = ([rate, own, schedule = "constant"]: Short): Config => ({
+    schedule,
+    rate,
+    ...(own !== undefined && { [name]: own }),
+  });
+  return { rule, constant: whole(constant), scheduled: whole(scheduled) };
+}
+
 /** By the stream that they were chosen on. */
 export const FINALISTS: Readonly<Record<string, readonly Finalist[]>> = {
   "sweep-permuted": [
-    {
-      rule: "payment-1",
-      constant: { schedule: "constant", rate: 1.2, endowment: 0.1 },
-      scheduled: { schedule: "constant", rate: 1.2, endowment: 0.1 },
-    },
-    {
-      rule: "growth-1",
-      constant: { schedule: "constant", rate: 2.4, endowment: 0.01 },
-      scheduled: { schedule: "constant", rate: 2.4, endowment: 0.01 },
-    },
-    {
-      rule: "payment-0.5",
-      constant: { schedule: "constant", rate: 1.2, endowment: 0.01 },
-      scheduled: { schedule: "inverse-1", rate: 2.4, endowment: 0.001 },
-    },
-    {
-      rule: "adagrad",
-      constant: { schedule: "constant", rate: 2.4, endowment: 0.0001 },
-      scheduled: { schedule: "constant", rate: 2.4, endowment: 0.0001 },
-    },
-    {
-      rule: "square-slow",
-      constant: { schedule: "constant", rate: 2.4, endowment: 0.0001 },
-      scheduled: { schedule: "constant", rate: 2.4, endowment: 0.0001 },
-    },
-    {
-      rule: "square-0.6",
-      constant: { schedule: "constant", rate: 2.4, endowment: 1e-5 },
-      scheduled: { schedule: "constant", rate: 2.4, endowment: 1e-5 },
-    },
-    {
-      rule: "square-1",
-      constant: { schedule: "constant", rate: 1.2, endowment: 0.01 },
-      scheduled: { schedule: "constant", rate: 1.2, endowment: 0.01 },
-    },
-    {
-      rule: "square-0.75",
-      constant: { schedule: "constant", rate: 4.8, endowment: 0.0001 },
-      scheduled: { schedule: "constant", rate: 4.8, endowment: 0.0001 },
-    },
-    {
-      rule: "growth-0.5",
-      constant: { schedule: "constant", rate: 1.2, endowment: 0.001 },
-      scheduled: { schedule: "constant", rate: 1.2, endowment: 0.001 },
-    },
-    {
-      rule: "square-fading",
-      constant: { schedule: "constant", rate: 2.4, endowment: 0.0001 },
-      scheduled: { schedule: "constant", rate: 2.4, endowment: 0.0001 },
-    },
-    {
-      rule: "sender-0.5",
-      constant: { schedule: "constant", rate: 1.2, endowment: 1e-5 },
-      scheduled: { schedule: "constant", rate: 1.2, endowment: 1e-5 },
-    },
-    {
-      rule: "backpropagation",
-      constant: { schedule: "constant", rate: 0.05 },
-      scheduled: { schedule: "inverse-4", rate: 0.8 },
-    },
-    {
-      rule: "receiver-0.5",
-      constant: { schedule: "constant", rate: 0.4, endowment: 1e-5 },
-      scheduled: { schedule: "constant", rate: 0.4, endowment: 1e-5 },
-    },
-    {
-      rule: "neuron",
-      constant: { schedule: "constant", rate: 0.2, endowment: 1 },
-      scheduled: { schedule: "constant", rate: 0.2, endowment: 1 },
-    },
-    {
-      rule: "ln",
-      constant: { schedule: "constant", rate: 0.2 },
-      scheduled: { schedule: "constant", rate: 0.2 },
-    },
-    {
-      rule: "neuron-shuffled",
-      constant: { schedule: "constant", rate: 0.2, endowment: 1 },
-      scheduled: { schedule: "inverse-1", rate: 0.4, endowment: 1 },
-    },
-    {
-      rule: "normalized",
-      constant: { schedule: "constant", rate: 0.012 },
-      scheduled: { schedule: "constant", rate: 0.012 },
-    },
-    {
-      rule: "share",
-      constant: { schedule: "constant", rate: 0.1 },
-      scheduled: { schedule: "constant", rate: 0.1 },
-    },
+    chosen("payment-1", [1.2, 0.1]),
+    chosen("growth-1", [2.4, 0.01]),
+    chosen("payment-0.5", [1.2, 0.01], [2.4, 0.001, "inverse-1"]),
+    chosen("adagrad", [2.4, 0.0001]),
+    chosen("square-slow", [2.4, 0.0001]),
+    chosen("square-0.6", [2.4, 1e-5]),
+    chosen("square-1", [1.2, 0.01]),
+    chosen("square-0.75", [4.8, 0.0001]),
+    chosen("growth-0.5", [1.2, 0.001]),
+    chosen("square-fading", [2.4, 0.0001]),
+    chosen("sender-0.5", [1.2, 1e-5]),
+    chosen("backpropagation", [0.05], [0.8, undefined, "inverse-4"]),
+    chosen("receiver-0.5", [0.4, 1e-5]),
+    chosen("neuron", [0.2, 1]),
+    chosen("ln", [0.2]),
+    chosen("neuron-shuffled", [0.2, 1], [0.4, 1, "inverse-1"]),
+    chosen("normalized", [0.012]),
+    chosen("share", [0.1]),
+    chosen("joint", [0.4], [0.8, undefined, "cosine"]),
+    chosen("replay-200", [0.4, 200], [0.8, 200, "inverse-1"]),
+    chosen("replay-50", [0.4, 50], [0.8, 50, "inverse-1"]),
+    chosen("si", [0.1, 1]),
+    chosen("ewc", [0.4, 1], [0.4, 1, "inverse-1"]),
   ],
   "sweep-split-domain": [
-    {
-      rule: "receiver-0.5",
-      constant: { schedule: "constant", rate: 0.05, endowment: 1e-5 },
-      scheduled: { schedule: "inverse-1", rate: 0.2, endowment: 1e-8 },
-    },
-    {
-      rule: "square-0.6",
-      constant: { schedule: "constant", rate: 0.08, endowment: 1e-5 },
-      scheduled: { schedule: "inverse-4", rate: 2.4, endowment: 1e-5 },
-    },
-    {
-      rule: "neuron",
-      constant: { schedule: "constant", rate: 0.025, endowment: 0.3 },
-      scheduled: { schedule: "inverse-4", rate: 0.2, endowment: 1 },
-    },
-    {
-      rule: "payment-1",
-      constant: { schedule: "constant", rate: 0.08, endowment: 0.1 },
-      scheduled: { schedule: "constant", rate: 0.08, endowment: 0.1 },
-    },
-    {
-      rule: "growth-1",
-      constant: { schedule: "constant", rate: 0.15, endowment: 0.001 },
-      scheduled: { schedule: "constant", rate: 0.15, endowment: 0.001 },
-    },
-    {
-      rule: "adagrad",
-      constant: { schedule: "constant", rate: 0.08, endowment: 1e-8 },
-      scheduled: { schedule: "inverse-1", rate: 0.3, endowment: 1e-5 },
-    },
-    {
-      rule: "neuron-shuffled",
-      constant: { schedule: "constant", rate: 0.0125, endowment: 1 },
-      scheduled: { schedule: "inverse-1", rate: 0.05, endowment: 0.3 },
-    },
-    {
-      rule: "square-slow",
-      constant: { schedule: "constant", rate: 0.15, endowment: 1e-5 },
-      scheduled: { schedule: "constant", rate: 0.15, endowment: 1e-5 },
-    },
-    {
-      rule: "sender-0.5",
-      constant: { schedule: "constant", rate: 0.08, endowment: 1e-5 },
-      scheduled: { schedule: "inverse-1", rate: 0.3, endowment: 1e-8 },
-    },
-    {
-      rule: "square-0.75",
-      constant: { schedule: "constant", rate: 0.15, endowment: 1e-5 },
-      scheduled: { schedule: "inverse-1", rate: 1.2, endowment: 1e-5 },
-    },
-    {
-      rule: "square-1",
-      constant: { schedule: "constant", rate: 0.08, endowment: 0.001 },
-      scheduled: { schedule: "inverse-1", rate: 2.4, endowment: 0.0001 },
-    },
-    {
-      rule: "payment-0.5",
-      constant: { schedule: "constant", rate: 0.04, endowment: 0.001 },
-      scheduled: { schedule: "constant", rate: 0.04, endowment: 0.001 },
-    },
-    {
-      rule: "growth-0.5",
-      constant: { schedule: "constant", rate: 0.04, endowment: 0.0001 },
-      scheduled: { schedule: "constant", rate: 0.04, endowment: 0.0001 },
-    },
-    {
-      rule: "ln",
-      constant: { schedule: "constant", rate: 0.0125 },
-      scheduled: { schedule: "inverse-4", rate: 0.2 },
-    },
-    {
-      rule: "square-fading",
-      constant: { schedule: "constant", rate: 0.3, endowment: 0.0001 },
-      scheduled: { schedule: "inverse-1", rate: 2.4, endowment: 1e-5 },
-    },
-    {
-      rule: "backpropagation",
-      constant: { schedule: "constant", rate: 0.006 },
-      scheduled: { schedule: "inverse-1", rate: 0.025 },
-    },
-    {
-      rule: "share",
-      constant: { schedule: "constant", rate: 0.006 },
-      scheduled: { schedule: "constant", rate: 0.006 },
-    },
-    {
-      rule: "normalized",
-      constant: { schedule: "constant", rate: 0.0008 },
-      scheduled: { schedule: "constant", rate: 0.0008 },
-    },
+    chosen("receiver-0.5", [0.05, 1e-5], [0.2, 1e-8, "inverse-1"]),
+    chosen("square-0.6", [0.08, 1e-5], [2.4, 1e-5, "inverse-4"]),
+    chosen("neuron", [0.025, 0.3], [0.2, 1, "inverse-4"]),
+    chosen("payment-1", [0.08, 0.1]),
+    chosen("growth-1", [0.15, 0.001]),
+    chosen("adagrad", [0.08, 1e-8], [0.3, 1e-5, "inverse-1"]),
+    chosen("neuron-shuffled", [0.0125, 1], [0.05, 0.3, "inverse-1"]),
+    chosen("square-slow", [0.15, 1e-5]),
+    chosen("sender-0.5", [0.08, 1e-5], [0.3, 1e-8, "inverse-1"]),
+    chosen("square-0.75", [0.15, 1e-5], [1.2, 1e-5, "inverse-1"]),
+    chosen("square-1", [0.08, 0.001], [2.4, 0.0001, "inverse-1"]),
+    chosen("payment-0.5", [0.04, 0.001]),
+    chosen("growth-0.5", [0.04, 0.0001]),
+    chosen("ln", [0.0125], [0.2, undefined, "inverse-4"]),
+    chosen("square-fading", [0.3, 0.0001], [2.4, 1e-5, "inverse-1"]),
+    chosen("backpropagation", [0.006], [0.025, undefined, "inverse-1"]),
+    chosen("share", [0.006]),
+    chosen("normalized", [0.0008]),
+    chosen("joint", [0.2]),
+    chosen("replay-200", [0.2, 200]),
+    chosen("replay-50", [0.4, 50]),
+    chosen("si", [0.006, 0.1], [0.025, 0.1, "inverse-1"]),
+    chosen("ewc", [0.006, 10], [0.025, 10, "inverse-1"]),
   ],
 };
