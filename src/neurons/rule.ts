@@ -2,7 +2,8 @@
 import type { Gpu } from "../gpu/gpu.js";
 import type { Saved, Tensors } from "../layers/layer.js";
 import type { Tensor } from "../tensor.js";
-import type { Budget, LedgerOptions } from "./actions.js";
+import type { Budget } from "./actions.js";
+import type { LedgerOptions } from "./ledger.js";
 import type { Feedback } from "./feedback.js";
 import type { Site } from "./sites.js";
 
