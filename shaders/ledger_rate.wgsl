@@ -2,10 +2,12 @@
 // less, the more it owns.
 //   ledger = keep · ledger + m(payment),   payment *= (endowment + ledger)^(-aversion)
 // w, payment, ledger: any one shape; numbers: [members, 3], each network's keep, endowment and aversion in place of the
-// uniforms'. m by MEASURE: 0 |payment|, 1 payment², 2 |w · payment| (growth of attention).
+// uniforms'. m by MEASURE: 0 |payment|, 1 payment², 2 |w · payment| (growth of attention). UTILITY names an aversion: 1 is 1
+// (logarithm), 2 is ½ (Adagrad's), 0 any.
 
 // @constants
 const MEASURE: u32 = 0u;
+const UTILITY: u32 = 0u;
 const HAS_NUMBERS: bool = false;
 // @end
 
@@ -28,6 +30,15 @@ struct Params {
 
 const WORKGROUP_SIZE = 64u;
 
+// owned^(-aversion); what is used most needs no logarithm.
+fn rate_of(owned: Item, aversion: f32) -> Item {
+  switch UTILITY {
+    case 1u: { return 1.0 / owned; }
+    case 2u: { return 1.0 / sqrt(owned); }
+    default: { return pow(owned, Item(-aversion)); }
+  }
+}
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let own = params.count / params.members;
@@ -48,6 +59,6 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     let owned = keep * ledger[i] + measure;
     ledger[i] = owned;
-    payment[i] = p * pow(endowment + owned, Item(-aversion));
+    payment[i] = p * rate_of(endowment + owned, aversion);
   }
 }

@@ -1,16 +1,15 @@
 /** What agents do with their payments: how payments to synapses become the directions that the optimizer takes. */
-import wgsl from "../../shaders/ledger_rate.wgsl";
-import { ValueError } from "../gpu/errors.js";
-import type { Tensors } from "../layers/layer.js";
-import { abs, add, div, maximum, mul, pow, sqrt, square, sub } from "../ops/elementwise.js";
-import { ItemKernel } from "../ops/item_kernel.js";
+import { Dense } from "../layers/dense.js";
 import { EnsembleDense } from "../layers/ensemble_dense.js";
+import type { Saved, Tensors } from "../layers/layer.js";
+import { abs, add, div, maximum, mul, sqrt, square, sub } from "../ops/elementwise.js";
 import { gatherRows } from "../ops/gather.js";
 import { mean, sum } from "../ops/reduce.js";
-import { slice } from "../ops/slice.js";
 import { philoxPermutation } from "../random.js";
 import { type Shape, type Tensor, tensor, zeros } from "../tensor.js";
 import { sumByAgent } from "./attention.js";
+import { bySynapses, type LedgerOptions, numbersOf, perMember, rateOf } from "./ledger.js";
+import { isFusedFaster, ratedProduct } from "./outer_product.js";
 import { incomingAxes, overReceivers, overSenders, type Site } from "./sites.js";
 
 /**
@@ -20,96 +19,8 @@ import { incomingAxes, overReceivers, overSenders, type Site } from "./sites.js"
  */
 export type Budget = "gradient" | "ball" | "bounded";
 
-/** A number, or in an ensemble one for each network. */
-export type PerMember = number | readonly number[];
-
-/** Concave utility of attention earned: a payment to one that owns E counts (endowment + E)^-aversion. */
-export interface LedgerOptions {
-  /**
-   * Whose ledger it is that sets the rate of a synapse: its own; that of the neuron it belongs to, of what the neuron's
-   * outgoing weights earn (`neuron`) or the mean of what its incoming weights are paid (`receiver`); or the mean of what
-   * the neuron that it listens to earns there (`sender`).
-   */
-  readonly holder: "synapse" | "neuron" | "receiver" | "sender";
-  /** |payment|, payment², or the growth of attention |w · payment|, all per batch and before rate and optimizer. */
-  readonly counts: "payment" | "square" | "growth";
-  /** What one owns at the start; above 0. */
-  readonly endowment: PerMember;
-  /** 0 is no utility, 1 is a logarithm; at least 0. Adagrad is a synapse's ledger of squares with 0.5. */
-  readonly aversion: PerMember;
-  /** What is left of a ledger after a step, above 0 up to 1. Default 1. */
-  readonly keep?: PerMember;
-  /**
-   * For `neuron`: each takes the rate that another of its layer has earned, always the same one, drawn at random. A
-   * control: rates of the same distribution at any time that have nothing to do with their neuron. Default false.
-   */
-  readonly shuffled?: boolean;
-}
-
-const MEASURE = { payment: 0, square: 1, growth: 2 } as const;
 /** Below it a length is 0. */
 const TINY = 1e-30;
-
-const ledgerKernel = new ItemKernel<LedgerOptions>({
-  name: "ledger_rate",
-  wgsl,
-  over: "payment",
-  bindings: { w: "read", numbers: "optional", payment: "readWrite", ledger: "readWrite" },
-  constants: (_shapes, { counts }) => ({ MEASURE: MEASURE[counts] }),
-  shape: () => ({}),
-  uniforms: ({ numbers }, { keep = 1, endowment, aversion }) => ({
-    members: numbers ? numbers[0] : 1,
-    keep: single(keep),
-    endowment: single(endowment),
-    aversion: single(aversion),
-  }),
-});
-
-/** What the kernel's uniform holds: nothing where each network has its own. */
-const single = (value: PerMember): number => (typeof value === "number" ? value : 0);
-const listOf = (value: PerMember): readonly number[] => (typeof value === "number" ? [value] : value);
-const perMember = ({ endowment, aversion, keep = 1 }: LedgerOptions): boolean =>
-  [endowment, aversion, keep].some((value) => typeof value !== "number");
-
-/** @throws ValueError for numbers out of range, or a shuffle of what has no neurons */
-export function checkLedger({
-  holder,
-  endowment,
-  aversion,
-  keep = 1,
-  shuffled = false,
-}: LedgerOptions): void {
-  for (const one of listOf(endowment)) {
-    if (!(one > 0 && Number.isFinite(one)))
-      throw new ValueError(`ledger: endowment is ${one}, and a finite number above 0 is taken`);
-  }
-  for (const one of listOf(aversion)) {
-    if (!(one >= 0 && Number.isFinite(one)))
-      throw new ValueError(`ledger: aversion is ${one}, and a finite number of at least 0 is taken`);
-  }
-  for (const one of listOf(keep)) {
-    if (!(one > 0 && one <= 1)) throw new ValueError(`ledger: keep is ${one}, and above 0 to 1 is taken`);
-  }
-  if (shuffled && holder !== "neuron")
-    throw new ValueError(`ledger: shuffled is taken for the holder neuron, and the holder is ${holder}`);
-}
-
-/** [members, 3], each network's keep, endowment and aversion. @throws ValueError for another number of them */
-function numbersOf({ endowment, aversion, keep = 1 }: LedgerOptions, { members, weights }: Site): Tensor {
-  const columns = [keep, endowment, aversion].map((value) =>
-    typeof value === "number" ? new Array<number>(members).fill(value) : value,
-  );
-  const wrong = columns.find((column) => column.length !== members);
-  if (wrong) {
-    throw new ValueError(
-      `ledger: there are ${wrong.length} numbers for ${members} networks; give one, or one for each network of an ensemble`,
-    );
-  }
-  return tensor(
-    weights.gpu,
-    Array.from({ length: members }, (_, i) => columns.map((column) => column[i])),
-  );
-}
 
 /** What a rule asks of agents, and what that keeps for every site. */
 export interface ActionPlan {
@@ -170,59 +81,126 @@ export function totalsOf(site: Pick<Site, "layer" | "weights">): Tensor {
 /** The payments to one site's synapses. */
 type SiteGrads = { readonly weight: Tensor; readonly bias?: Tensor };
 
-/**
- * Turns payments into directions, in place.
- * @param grads by parameter name, as costs
- * @param states by site name, from `actionState`
- */
-export function act(
-  plan: ActionPlan,
-  sites: readonly Site[],
-  grads: Tensors,
-  states: Readonly<Record<string, Tensors>>,
-): void {
-  const paid = Object.fromEntries(sites.map((site) => [site.name, gradsOf(grads, site)]));
-  if (plan.fixedTotals) for (const site of sites) keepTotal(site, paid[site.name].weight);
-  if (plan.ledger?.holder === "neuron") byNeuron(plan.ledger, sites, paid, states);
-  if (plan.ledger?.holder === "receiver" || plan.ledger?.holder === "sender") {
-    for (const site of sites) byMean(plan.ledger, site, paid[site.name], states[site.name]);
-  }
-  if (plan.ledger?.holder === "synapse") {
-    for (const site of sites) bySynapse(plan.ledger, site, paid[site.name], states[site.name]);
-  }
-  if (plan.budget === "ball") for (const site of sites) toUnitLength(site, paid[site.name]);
+/** What an update's actions work with. */
+export interface ActionParts {
+  readonly plan: ActionPlan;
+  readonly sites: readonly Site[];
+  /** By site name, from `actionState`. */
+  readonly states: Readonly<Record<string, Tensors>>;
+  /** Whether product and rate are one kernel where they can be; default: where that is faster. */
+  readonly fused?: boolean;
 }
 
-function gradsOf(grads: Tensors, { name, bias }: Site): SiteGrads {
-  return { weight: grads[`${name}.weight`], bias: bias && grads[`${name}.bias`] };
+/**
+ * Turns the payments of one update into directions. Sites come from the output down, each with what its synapses are
+ * paid; a rate that is known by then is given to payments as they are made, in one kernel. `finish` does the rest.
+ */
+export class Actions {
+  private readonly paid = new Map<Site, SiteGrads>();
+  /** Sites whose payments have been rated as they were made; all others hold raw ones until `finish`. */
+  private readonly rated = new Set<Site>();
+  /** By rated site, what its senders earned in raw payments, in parts. */
+  private readonly earned = new Map<Site, Tensor>();
+
+  constructor(private readonly parts: ActionParts) {}
+
+  /**
+   * What a site's synapses are paid.
+   * @param raw payments that somebody has asked for already
+   * @returns { weight, bias }, which `finish` changes in place
+   */
+  pay(site: Site, signal: Tensor, saved: Saved, raw?: Tensors): Tensors {
+    const grads = (raw ? undefined : this.payRated(site, signal, saved.tensors.x)) ?? raw;
+    const all = grads ?? site.layer.weightGrads(signal, saved);
+    this.paid.set(site, all as SiteGrads);
+    return all;
+  }
+
+  /** Acts on what has not been acted on yet. */
+  finish(): void {
+    const { plan } = this.parts;
+    const { ledger, budget, fixedTotals } = plan;
+    const raw = [...this.paid].filter(([site]) => !this.rated.has(site));
+    const [gpu] = [...this.paid].map(([site]) => site.weights.gpu);
+    gpu?.scope(() => {
+      if (fixedTotals) for (const [site, paid] of raw) keepTotal(site, paid.weight);
+      if (ledger?.holder === "neuron") {
+        // Payments stay raw until every rate is known.
+        const rates = raw.map(([site]) => this.rateOfReceivers(ledger, site));
+        raw.forEach(([site, paid], at) => {
+          const rate = rates[at];
+          if (rate) scaleReceivers(site, paid, rate);
+        });
+      }
+      for (const [site, paid] of raw) {
+        const state = this.stateOf(site);
+        if (ledger?.holder === "receiver" || ledger?.holder === "sender") byMean(ledger, site, paid, state);
+        if (ledger?.holder === "synapse") bySynapse(ledger, site, paid, state);
+      }
+      if (budget === "ball") for (const [site, paid] of this.paid) toUnitLength(site, paid);
+    });
+    for (const sums of this.earned.values()) sums.dispose();
+  }
+
+  private stateOf({ name }: Site): Tensors {
+    return this.parts.states[name];
+  }
+
+  /** Payments at their rate, in one kernel a parameter; none where that cannot be, or is slower. */
+  private payRated(site: Site, signal: Tensor, x: Tensor): SiteGrads | undefined {
+    const { plan, sites, fused } = this.parts;
+    const { ledger, fixedTotals } = plan;
+    // The means of receivers and senders are known behind the product only, and totals are kept before the ledger.
+    if (!ledger || fixedTotals || !isPlainProduct(site)) return undefined;
+    if (ledger.holder !== "synapse" && ledger.holder !== "neuron") return undefined;
+    if (!(fused ?? isFusedFaster(x, signal))) return undefined;
+    const { gpu } = signal;
+    const { ledgerWeight, ledgerBias, numbers } = this.stateOf(site);
+    const isReader = sites.some(({ reader }) => reader === site.name);
+    const made = gpu.scope(() => {
+      const neuron = ledger.holder === "neuron";
+      const rates = neuron ? this.rateOfReceivers(ledger, site) : undefined;
+      const common = { signal, rates, numbers };
+      const weights = ratedProduct(
+        { ...common, x, w: site.weights, ledger: ledgerWeight },
+        { ledger, earned: neuron && isReader },
+      );
+      const bias = site.bias && ratedProduct({ ...common, w: site.bias, ledger: ledgerBias }, { ledger });
+      return { weight: weights.payments, earned: weights.earned, bias: bias?.payments };
+    });
+    const { weight, bias, earned } = made;
+    this.rated.add(site);
+    if (earned) this.earned.set(site, earned);
+    return bias ? { weight, bias } : { weight };
+  }
+
+  /** What each neuron earned in its reader's weights sets the rate of its own; none for those that nobody reads. */
+  private rateOfReceivers(options: LedgerOptions, site: Site): Tensor | undefined {
+    const reader = this.parts.sites.find(({ name }) => name === site.reader);
+    if (!reader) return undefined;
+    const state = this.stateOf(site);
+    const rate = rateOf(options, this.earnedFrom(reader, options), state);
+    const { shape, size } = state.ledger;
+    return state.others ? gatherRows(rate.reshape([size]), state.others).reshape(shape) : rate;
+  }
+
+  /** What the agents that a site reads earned there, raw. */
+  private earnedFrom(reader: Site, { counts }: LedgerOptions): Tensor {
+    const parts = this.earned.get(reader);
+    const { weight } = this.paid.get(reader) as SiteGrads;
+    if (counts === "growth") return abs(sumByAgent(parts ?? mul(reader.weights, weight), reader));
+    return sumByAgent(parts ?? (counts === "square" ? square(weight) : abs(weight)), reader);
+  }
+}
+
+/** Whether a site's payments are the product of what it read and its signal, and nothing else (as with a mask). */
+function isPlainProduct({ layer }: Site): boolean {
+  return [Dense, EnsembleDense].some(({ prototype }) => layer.weightGrads === prototype.weightGrads);
 }
 
 function bySynapse(options: LedgerOptions, site: Site, { weight, bias }: SiteGrads, state: Tensors): void {
   bySynapses(options, site.members, site.weights, weight, state.ledgerWeight, state.numbers);
   if (site.bias && bias) bySynapses(options, site.members, site.bias, bias, state.ledgerBias, state.numbers);
-}
-
-function bySynapses(
-  options: LedgerOptions,
-  members: number,
-  w: Tensor,
-  payment: Tensor,
-  ledger: Tensor,
-  numbers?: Tensor,
-): void {
-  // Items of four must not reach over two networks.
-  ledgerKernel.of(payment.size / members).run({ w, numbers, payment, ledger }, options);
-}
-
-/** Adds what was earned to a ledger and gives the rates. */
-function rateOf(options: LedgerOptions, earned: Tensor, { ledger, numbers }: Tensors): Tensor {
-  const column = (index: number): Tensor => slice(numbers, [0, index], [numbers.shape[0], index + 1]);
-  const [keep, endowment, aversion] = numbers
-    ? [column(0), column(1), column(2)]
-    : [single(options.keep ?? 1), single(options.endowment), single(options.aversion)];
-  mul(ledger, keep, { out: ledger });
-  add(ledger, earned, { out: ledger });
-  return div(1, pow(add(ledger, endowment), aversion));
 }
 
 /** The mean that a neuron's synapses are paid sets the rate of all of them. */
@@ -241,31 +219,6 @@ function byMean(options: LedgerOptions, site: Site, paid: SiteGrads, state: Tens
   // A bias listens to nobody: it has a ledger of its own.
   if (site.bias && paid.bias)
     bySynapses(options, site.members, site.bias, paid.bias, state.ledgerBias, state.numbers);
-}
-
-/** What each neuron earned in its reader's weights sets the rate of its own. */
-function byNeuron(
-  options: LedgerOptions,
-  sites: readonly Site[],
-  paid: Readonly<Record<string, SiteGrads>>,
-  states: Readonly<Record<string, Tensors>>,
-): void {
-  const rates = new Map<Site, Tensor>();
-  for (const site of sites) {
-    const reader = sites.find(({ name }) => name === site.reader);
-    if (!reader) continue;
-    const { weight } = paid[reader.name];
-    const { ledger, others } = states[site.name];
-    const { counts } = options;
-    const earned =
-      counts === "growth"
-        ? abs(sumByAgent(mul(reader.weights, weight), reader))
-        : sumByAgent(counts === "square" ? square(weight) : abs(weight), reader);
-    const rate = rateOf(options, earned, states[site.name]);
-    const { shape, size } = ledger;
-    rates.set(site, others ? gatherRows(rate.reshape([size]), others).reshape(shape) : rate);
-  }
-  for (const [site, rate] of rates) scaleReceivers(site, paid[site.name], rate);
 }
 
 function scaleReceivers(site: Site, { weight, bias }: SiteGrads, factors: Tensor): void {

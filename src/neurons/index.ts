@@ -1,5 +1,5 @@
 /** Neurons as self-interested agents: learning by seeking the attention of the next layer. */
-export type { ActionPlan, Budget, LedgerOptions, PerMember } from "./actions.js";
+export type { ActionPlan, Budget } from "./actions.js";
 export { attention } from "./attention.js";
 export {
   attentionRule,
@@ -14,6 +14,7 @@ export {
 export { type Closeness, compareGradients } from "./compare.js";
 export { type Feedback, feedbackWeights, type Intake, pay, type Transform } from "./feedback.js";
 export { gini, type LayerObservation, type LedgerPage, observe } from "./instrument.js";
+export type { LedgerOptions, PerMember } from "./ledger.js";
 export { Learner, type LearnerOptions } from "./learner.js";
 export { measureConvPayments, measurePayments } from "./measure.js";
 export type { Account, Outcome, Payer, Rule, Setup } from "./rule.js";

@@ -10,7 +10,7 @@ import { add, addScaled, fill, full, mul, sign } from "../ops/elementwise.js";
 import { advanceSchedule, checkSchedule, type Schedule, scheduleRate } from "../ops/schedule.js";
 import { type Optimizer, Sgd } from "../optimizer.js";
 import { empty, type Shape, Tensor, zeros } from "../tensor.js";
-import { act, actionState, restoreTotals } from "./actions.js";
+import { Actions, actionState, restoreTotals } from "./actions.js";
 import { type Intake, pay, resolve } from "./feedback.js";
 import type { Account, Outcome, Payer, Rule } from "./rule.js";
 import { type LedgerPage, pageOf } from "./instrument.js";
@@ -33,6 +33,20 @@ export interface LearnerOptions {
   readonly seed?: number | readonly number[];
   /** Keep books of who paid whom, for `ledger`. Default false. */
   readonly books?: boolean;
+  /**
+   * Whether payments to dense weights get their ledger's rate in the kernel that makes them (the same but for rounding);
+   * never with `books`, which hold raw payments. Default: where that is faster.
+   */
+  readonly fused?: boolean;
+}
+
+/** What a descent carries along. */
+interface Walk {
+  readonly outcome: Outcome;
+  /** Whether what the layers read is to be paid, too. */
+  readonly below: boolean;
+  /** Of an update; without them payments stay raw. */
+  readonly actions?: Actions;
 }
 
 /** Apart from the streams of initial weights, so that a network of the same seed is not its own random feedback. */
@@ -85,12 +99,23 @@ export class Learner {
   private readonly byName: ReadonlyMap<string, Site>;
   /** The growth of attention through each weight so far, by site; without books empty. */
   private readonly flows: Readonly<Record<string, Tensor>>;
+  private readonly fused?: boolean;
 
   constructor(
     private readonly model: Sequential,
-    { rule, inputShape, learningRate, momentum = 0.9, optimizer, seed = 0, books = false }: LearnerOptions,
+    {
+      rule,
+      inputShape,
+      learningRate,
+      momentum = 0.9,
+      optimizer,
+      seed = 0,
+      books = false,
+      fused,
+    }: LearnerOptions,
   ) {
     this.rule = rule;
+    this.fused = books ? false : fused;
     const given = learningRate instanceof Tensor ? learningRate : undefined;
     if (!(learningRate instanceof Tensor)) {
       this.schedule = typeof learningRate === "number" ? { kind: "constant", learningRate } : learningRate;
@@ -126,22 +151,23 @@ export class Learner {
    * @returns payments by parameter name, as `model.backward` names gradients; the caller's to release
    */
   payments(outcome: Outcome): Tensors {
-    return this.descend(this.model.layers, outcome.saved, outcome.error, "", { outcome, below: false }).grads;
+    return this.walk(outcome);
   }
 
   /** One update from one batch: payments, what agents make of them, the optimizer's step. */
   step(outcome: Outcome): void {
     const { rule, sites, states } = this;
     this.nextRate();
-    const grads = this.payments(outcome);
+    const actions = new Actions({ plan: rule, sites, states, fused: this.fused });
+    const grads = this.walk(outcome, actions);
     this.learningRate.gpu.scope(() => {
       for (const { name, weights } of sites) {
         const flow = this.flows[name];
         // Payments are carried as costs: what is paid is minus that.
         if (flow) addScaled(flow, mul(weights, grads[`${name}.weight`]), -1, { out: flow });
       }
-      act(rule, sites, grads, states);
     });
+    actions.finish();
     this.optimizer.step(grads);
     disposeAll(grads);
     this.learningRate.gpu.scope(() => {
@@ -213,15 +239,21 @@ export class Learner {
     return { site, state: this.states[site.name] };
   }
 
+  /** Payments to all parameters; those that `actions` has rated already are no longer raw. */
+  private walk(outcome: Outcome, actions?: Actions): Tensors {
+    const { saved, error } = outcome;
+    return this.descend(this.model.layers, saved, error, "", { outcome, below: false, actions }).grads;
+  }
+
   /** @returns payments to the parameters of `layers`, and (if asked for) to what they read, the caller's to release */
   private descend(
     layers: readonly Layer[],
     { inner = [] }: Saved,
     signal: Tensor,
     prefix: string,
-    walk: { readonly outcome: Outcome; readonly below: boolean },
+    walk: Walk,
   ): { grads: Tensors; flow?: Tensor } {
-    const { outcome, below } = walk;
+    const { outcome, below, actions } = walk;
     const lowest = below ? 0 : layers.findIndex((layer) => Object.keys(layer.parameters).length > 0);
     const grads: Record<string, Tensor> = {};
     let flow = signal;
@@ -233,7 +265,7 @@ export class Learner {
       const layer = layers[i];
       const name = `${prefix}${i}`;
       const wanted = below || i > lowest;
-      const inside = { outcome, below: wanted };
+      const inside = { ...walk, below: wanted };
       if (layer instanceof Sequential) {
         const part = this.descend(layer.layers, inner[i], flow, `${name}.`, inside);
         Object.assign(grads, part.grads);
@@ -246,29 +278,44 @@ export class Learner {
         if (part.flow) go(part.flow);
         continue;
       }
-      const own = Object.keys(layer.parameters).length > 0 ? layer.weightGrads(flow, inner[i]) : {};
-      for (const key in own) grads[`${name}.${key}`] = own[key];
-      if (!wanted) break;
       const site = this.byName.get(name);
+      const take = (own: Tensors): void => {
+        for (const key in own) grads[`${name}.${key}`] = own[key];
+      };
       if (!site) {
-        go(layer.inputGrad(flow, inner[i]));
+        if (Object.keys(layer.parameters).length > 0) take(layer.weightGrads(flow, inner[i]));
+        if (wanted) go(layer.inputGrad(flow, inner[i]));
         continue;
       }
-      const payer: Payer = {
-        ...this.account(site),
-        signal: flow,
-        saved: inner[i],
-        grads: own,
-        top: site === this.sites.at(-1),
-        outcome,
-        learningRate: this.learningRate,
-      };
+      const learn = (raw?: Tensors): Tensors =>
+        actions?.pay(site, flow, inner[i], raw) ?? raw ?? layer.weightGrads(flow, inner[i]);
+      if (!wanted) {
+        take(learn());
+        break;
+      }
       const under = layers[i - 1];
       const passed = i > 0 && under instanceof Activation && under.fused ? under : undefined;
       const intake: Intake = passed
         ? { activation: passed.fused, slope: passed.config.slope, kept: inner[i - 1].tensors.kept }
         : {};
-      const { payments, through } = flow.gpu.scope(() => this.pay(payer, intake));
+      const { payments, through, raw } = flow.gpu.scope(() => {
+        let raw: Tensors | undefined;
+        const payer: Payer = {
+          ...this.account(site),
+          signal: flow,
+          saved: inner[i],
+          // Made when the rule asks for them: else they may never be there as such.
+          get grads() {
+            raw ??= layer.weightGrads(flow, inner[i]);
+            return raw;
+          },
+          top: site === this.sites.at(-1),
+          outcome,
+          learningRate: this.learningRate,
+        };
+        return { ...this.pay(payer, intake), raw };
+      });
+      take(learn(raw));
       go(payments);
       // The activation was passed on the way.
       if (through) i--;
@@ -284,7 +331,7 @@ export class Learner {
     { inner = [] }: Saved,
     signal: Tensor,
     name: string,
-    walk: { readonly outcome: Outcome; readonly below: boolean },
+    walk: Walk,
   ): { grads: Tensors; flow?: Tensor } {
     const main = this.descend(body.layers, inner[0], signal, `${name}.body.`, walk);
     const skip = shortcut && this.descend(shortcut.layers, inner[1], signal, `${name}.shortcut.`, walk);

@@ -2,7 +2,8 @@
 import type { Gpu } from "../gpu/gpu.js";
 import type { Saved, Tensors } from "../layers/layer.js";
 import type { Tensor } from "../tensor.js";
-import type { Budget, LedgerOptions } from "./actions.js";
+import type { Budget } from "./actions.js";
+import type { LedgerOptions } from "./ledger.js";
 import type { Feedback } from "./feedback.js";
 import type { Site } from "./sites.js";
 
@@ -39,7 +40,10 @@ export interface Payer extends Account {
   readonly signal: Tensor;
   /** What the layer's forward pass kept; `saved.tensors.x` is what it reads. */
   readonly saved: Saved;
-  /** What its own synapses are paid, summed over the batch, as costs: { weight, bias }. */
+  /**
+   * What its own synapses are paid, summed over the batch, as costs: { weight, bias }. Made when read; a rule that does not
+   * read them lets a ledger's rate be part of the product.
+   */
   readonly grads: Tensors;
   /** Whether it is the output layer. */
   readonly top: boolean;

@@ -1,6 +1,5 @@
 /** All rules by name. */
 import { ValueError } from "../gpu/errors.js";
-import type { LedgerOptions } from "./actions.js";
 import {
   attentionRule,
   foresightRule,
@@ -18,7 +17,7 @@ import {
   feedbackAlignmentRule,
   signSymmetryRule,
 } from "./baselines.js";
-import { checkLedger } from "./actions.js";
+import { checkLedger, type LedgerOptions } from "./ledger.js";
 import type { Rule } from "./rule.js";
 
 /**

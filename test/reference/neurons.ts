@@ -208,3 +208,40 @@ export function foresight64({ w, x, logits, error }: Payer64): Array64 {
     return -(growth(h + 1e-5) - growth(h - 1e-5)) / 2e-5 / samples;
   });
 }
+
+/** One network's payments to dense weights, and how they are rated. */
+export interface RatedProduct64 {
+  /** [samples, units] and [samples, receivers] */
+  x: Array64;
+  signal: Array64;
+  w: Array64;
+  counts: "payment" | "square" | "growth";
+  /** Each synapse's, as it was. */
+  ledger?: { owned: Array64; keep: number; endowment: number; aversion: number };
+  /** A receiver's. */
+  rates?: Array64;
+}
+
+/** Sample by sample: payments at their rate, ledgers after it, and what each sender earned before any rate. */
+export function ratedProduct64({ x, signal, w, counts, ledger, rates }: RatedProduct64): {
+  payments: Array64;
+  owned?: Array64;
+  earned: Array64;
+} {
+  const [units, receivers] = w.shape;
+  const raw = array64(w.shape);
+  for (let s = 0; s < x.shape[0]; s++) {
+    for (let i = 0; i < units; i++) {
+      for (let j = 0; j < receivers; j++) {
+        raw.data[i * receivers + j] += x.data[s * units + i] * signal.data[s * receivers + j];
+      }
+    }
+  }
+  const measure = { payment: Math.abs, square: (p: number) => p * p, growth: (p: number) => p };
+  const counted = map(raw, (p, at) => measure[counts](p) * (counts === "growth" ? w.data[at] : 1));
+  const earned = sum(counted, { axes: [1] });
+  if (!ledger) return { payments: rates ? map(raw, (p, at) => p * rates.data[at % receivers]) : raw, earned };
+  const { keep, endowment, aversion } = ledger;
+  const owned = zip(ledger.owned, counted, (had, more) => keep * had + Math.abs(more));
+  return { payments: zip(raw, owned, (p, own) => p / (endowment + own) ** aversion), owned, earned };
+}
