@@ -11,7 +11,8 @@ import {
   weightGradByColumns,
 } from "./conv_columns.js";
 import type { ConvGeometry } from "./conv_geometry.js";
-import { convolveDirectly, convWork, type Direction, type Epilogue, imageShape } from "./conv_kernels.js";
+import { convolveDirectly } from "./conv_kernels.js";
+import { convWork, type Direction, type Epilogue, imageShape } from "./conv_view.js";
 import { weightGrad as weightGradDirectly } from "./conv_weight_grad.js";
 import { adapterTraits } from "./matmul_plan.js";
 import { checkOut } from "./window.js";

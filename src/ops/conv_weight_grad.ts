@@ -6,7 +6,8 @@ import { defineKernel, gridFor, type Shape, sizeOf } from "../gpu/kernel.js";
 import type { Constants } from "../gpu/wgsl.js";
 import type { Tensor } from "../tensor.js";
 import { type ConvGeometry, windowUniforms } from "./conv_geometry.js";
-import { channelTile, convWork, TILE, WORKGROUP_SIZE } from "./conv_kernels.js";
+import { channelTile, TILE, WORKGROUP_SIZE } from "./conv_kernels.js";
+import { convWork } from "./conv_view.js";
 
 interface WeightGradCall {
   readonly geometry: ConvGeometry;

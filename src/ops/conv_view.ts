@@ -1,0 +1,97 @@
+/** A convolution in one direction as its kernels see it: from the result, whichever image that is. */
+import type { Shape } from "../gpu/kernel.js";
+import type { Tensor } from "../tensor.js";
+import { ACTIVATION_CODE, type ActivationOptions, DEFAULT_SLOPE } from "./activation_names.js";
+import type { ConvAxis, ConvGeometry } from "./conv_geometry.js";
+
+/** From the wide image to the narrow one (`conv2d`) or back (its input gradient, `convTranspose2d`). */
+export type Direction = "toNarrow" | "toWide";
+
+/** A convolution in either direction as seen from its result; the fields go to the kernels' uniforms. */
+export interface ConvView {
+  readonly images: number;
+  readonly groups: number;
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly y: AxisView;
+  readonly x: AxisView;
+}
+
+export interface AxisView {
+  /** Lengths of what is read and of the result. */
+  readonly source: number;
+  readonly result: number;
+  readonly kernel: number;
+  readonly dilation: number;
+  /** See `conv2d_register_tile.wgsl`. */
+  readonly step: number;
+  readonly tapStep: number;
+  readonly skip: number;
+  readonly offset: number;
+  readonly phases: number;
+}
+
+/** The view of a convolution in one direction. */
+export function viewOf(
+  { images, groups, wideChannels, narrowChannels, y, x }: ConvGeometry,
+  direction: Direction,
+): ConvView {
+  const [inputs, outputs] =
+    direction === "toNarrow" ? [wideChannels, narrowChannels] : [narrowChannels, wideChannels];
+  return { images, groups, inputs, outputs, y: axisView(y, direction), x: axisView(x, direction) };
+}
+
+function axisView(
+  { wide, narrow, kernel, stride, padding, dilation }: ConvAxis,
+  direction: Direction,
+): AxisView {
+  if (direction === "toNarrow") {
+    const walk = { step: stride, tapStep: dilation, skip: 1, offset: -padding, phases: 1 };
+    return { source: wide, result: narrow, kernel, dilation, ...walk };
+  }
+  const skip = stride / greatestCommonDivisor(stride, dilation);
+  const walk = { step: 1, tapStep: (-skip * dilation) / stride, skip, offset: padding, phases: stride };
+  return { source: narrow, result: wide, kernel, dilation, ...walk };
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}
+
+export const resultShape = ({ images, groups, outputs, y, x }: ConvView) => [
+  images,
+  groups * outputs,
+  y.result,
+  x.result,
+];
+
+/** The shape of one of the two images of a convolution. */
+export function imageShape(
+  { images, groups, wideChannels, narrowChannels, y, x }: ConvGeometry,
+  side: "wide" | "narrow",
+): Shape {
+  return [images, groups * (side === "wide" ? wideChannels : narrowChannels), y[side], x[side]];
+}
+
+/** Floating-point operations of a convolution, the same in every form. */
+export function convWork({ images, groups, wideChannels, narrowChannels, y, x }: ConvGeometry): number {
+  return 2 * images * groups * wideChannels * narrowChannels * y.narrow * x.narrow * y.kernel * x.kernel;
+}
+
+/** What follows the sum. */
+export interface Epilogue extends ActivationOptions {
+  /** One number a channel of the result. */
+  readonly bias?: Tensor;
+}
+
+export type EpilogueUniforms = Readonly<Record<"has_bias" | "activation" | "slope", number>>;
+
+/** Identity, ReLU and leaky ReLU differ by their slope alone: 1, 0 and their own, with `activation` 0. */
+export function epilogueUniforms({ bias, activation, slope = DEFAULT_SLOPE }: Epilogue): EpilogueUniforms {
+  const bySlope = activation !== "tanh" && activation !== "sigmoid";
+  return {
+    has_bias: bias ? 1 : 0,
+    activation: bySlope ? 0 : ACTIVATION_CODE[activation],
+    slope: activation === "leakyRelu" ? slope : activation === "relu" ? 0 : 1,
+  };
+}
