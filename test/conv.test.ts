@@ -228,6 +228,8 @@ conv("sums over more positions than one part holds", async () => {
   const random = seededRandom(500);
   const cases: [string, Case][] = [
     ["15,360 positions", drawn(random, [4, 2, 64, 60], [3, 2, 3, 3], { padding: 1 })],
+    ["depthwise, 15,360", drawn(random, [4, 2, 64, 60], [4, 1, 3, 3], { padding: 1, groups: 2 })],
+    ["depthwise, one column of 3,001", drawn(random, [1, 2, 3001, 1], [2, 1, 3, 1], { groups: 2 })],
     ["one row of 3,001", drawn(random, [1, 1, 1, 3001], [2, 1, 1, 5])],
     ["one column of 3,001", drawn(random, [2, 1, 3001, 1], [2, 1, 5, 1], { stride: [2, 1] })],
   ];

@@ -6,11 +6,11 @@ import { defineKernel, gridFor, type Kernel } from "../gpu/kernel.js";
 import { type ConvView, type EpilogueUniforms, resultShape } from "./conv_view.js";
 import { adapterTraits } from "./matmul_plan.js";
 
-const WORKGROUP_SIZE = 32;
+export const WORKGROUP_SIZE = 32;
 /** Columns a tile of `conv2d_depthwise_row`. */
 const ROW_TILE = 8;
 /** Columns of a strip. Longer ones take twice as long to compile on lavapipe and are as fast. */
-const STRIP_COLUMNS = 4;
+export const STRIP_COLUMNS = 4;
 /** Kernels with more taps would be long programs and fill a GPU's registers. */
 const MOST_STRIP_TAPS = 25;
 /** With several outputs a group the general form reads each input once for all of them. */
@@ -107,17 +107,23 @@ export function stripRowsOf({ images, groups, outputs, y, x }: ConvView, gpu: Gp
   return Math.max(1, Math.ceil(y.result / strips));
 }
 
+function isDepthwise({ groups, inputs, outputs, y, x }: ConvView): boolean {
+  return groups > 1 && inputs === 1 && outputs < FEW_OUTPUTS && y.phases === 1 && x.phases === 1;
+}
+
+/** Whether a convolution is depthwise with a small kernel, as those that walk strips take it. */
+export function fitsStrips(view: ConvView): boolean {
+  const axes = [view.y, view.x];
+  return (
+    isDepthwise(view) &&
+    view.y.kernel * view.x.kernel <= MOST_STRIP_TAPS &&
+    axes.every(({ step, kernel, dilation }) => step <= kernel && dilation === 1)
+  );
+}
+
 /** The kernel for a depthwise convolution, or undefined where the general form serves. */
-export function depthwiseKernel({
-  groups,
-  inputs,
-  outputs,
-  y,
-  x,
-}: ConvView): Kernel<DepthwiseCall> | undefined {
-  const onePhase = y.phases === 1 && x.phases === 1;
-  if (groups === 1 || inputs > 1 || outputs >= FEW_OUTPUTS || !onePhase || x.dilation > 1) return undefined;
-  const fits = y.kernel * x.kernel <= MOST_STRIP_TAPS && y.step <= y.kernel && x.step <= x.kernel;
-  if (fits && y.dilation === 1) return depthwiseStrip;
-  return y.step === 1 && x.step === 1 ? depthwiseRow : undefined;
+export function depthwiseKernel(view: ConvView): Kernel<DepthwiseCall> | undefined {
+  if (fitsStrips(view)) return depthwiseStrip;
+  const rows = view.y.step === 1 && view.x.step === 1 && view.x.dilation === 1;
+  return isDepthwise(view) && rows ? depthwiseRow : undefined;
 }

@@ -95,3 +95,22 @@ export function epilogueUniforms({ bias, activation, slope = DEFAULT_SLOPE }: Ep
     slope: activation === "leakyRelu" ? slope : activation === "relu" ? 0 : 1,
   };
 }
+
+/** How a weight gradient, a long sum, may be cut into parts. */
+export interface PartLimits {
+  readonly wantedInvocations: number;
+  /** Positions that an invocation adds up. */
+  readonly leastPositions: number;
+  readonly mostPositions: number;
+  readonly mostParts: number;
+}
+
+export function weightShape({ groups, wideChannels, narrowChannels, y, x }: ConvGeometry): Shape {
+  return [groups * narrowChannels, wideChannels, y.kernel, x.kernel];
+}
+
+/** The shape of a weight gradient in parts; a single one is the gradient itself. */
+export function partsShape(geometry: ConvGeometry, parts: number): Shape {
+  const weight = weightShape(geometry);
+  return parts === 1 ? weight : [parts, ...weight];
+}
