@@ -12,8 +12,10 @@ import {
   type Epilogue,
   type EpilogueUniforms,
   epilogueUniforms,
+  phasePositions,
   resultShape,
   viewOf,
+  viewUniforms,
 } from "./conv_view.js";
 
 /** Positions a tile, and channels where there are enough of them. */
@@ -35,44 +37,11 @@ const registerTile = defineKernel<ConvCall>({
   constants: (_shapes, { tileO }) => ({ TILE_O: tileO, TILE_P: TILE, WORKGROUP_SIZE }),
   shape: (_inputs, { view }) => ({ y: resultShape(view) }),
   uniforms: (_shapes, { view, tileO, epilogue }) => {
-    const { images, groups, inputs, outputs, y, x } = view;
-    const taps = y.kernel * x.kernel;
-    // Weights are [narrow, wide a group, taps]: forward the outputs come first, backward the inputs.
-    const forward = y.tapStep > 0;
-    return {
-      images,
-      groups,
-      inputs,
-      outputs,
-      height: y.source,
-      width: x.source,
-      rows: y.result,
-      columns: x.result,
-      kernel_height: y.kernel,
-      kernel_width: x.kernel,
-      w_input: forward ? taps : outputs * taps,
-      w_output: forward ? inputs * taps : taps,
-      step_y: y.step,
-      step_x: x.step,
-      tap_step_y: y.tapStep,
-      tap_step_x: x.tapStep,
-      skip_y: y.skip,
-      skip_x: x.skip,
-      offset_y: y.offset,
-      offset_x: x.offset,
-      dilation_y: y.dilation,
-      dilation_x: x.dilation,
-      phases_y: y.phases,
-      phases_x: x.phases,
-      tiles_o: Math.ceil(outputs / tileO),
-      ...epilogue,
-    };
+    return { ...viewUniforms(view), tiles_o: Math.ceil(view.outputs / tileO), ...epilogue };
   },
   grid: (_shapes, limits, { view, tileO }) => {
-    const { images, groups, outputs, y, x } = view;
-    const positions = images * Math.ceil(y.result / y.phases) * Math.ceil(x.result / x.phases);
-    const tiles = Math.ceil(outputs / tileO) * Math.ceil(positions / (TILE * WORKGROUP_SIZE));
-    return gridFor(tiles * y.phases * x.phases * groups, 1, limits);
+    const tiles = Math.ceil(view.outputs / tileO) * Math.ceil(phasePositions(view) / (TILE * WORKGROUP_SIZE));
+    return gridFor(tiles * view.y.phases * view.x.phases * view.groups, 1, limits);
   },
   work: (_shapes, { work }) => work,
 });

@@ -65,6 +65,44 @@ export const resultShape = ({ images, groups, outputs, y, x }: ConvView) => [
   x.result,
 ];
 
+/** The uniforms by which `conv2d_register_tile.wgsl` and its like walk what a result is made of. */
+export function viewUniforms({ images, groups, inputs, outputs, y, x }: ConvView) {
+  const taps = y.kernel * x.kernel;
+  // Weights are [narrow, wide a group, taps]: forward the outputs come first, backward the inputs.
+  const forward = y.tapStep > 0;
+  return {
+    images,
+    groups,
+    inputs,
+    outputs,
+    height: y.source,
+    width: x.source,
+    rows: y.result,
+    columns: x.result,
+    kernel_height: y.kernel,
+    kernel_width: x.kernel,
+    w_input: forward ? taps : outputs * taps,
+    w_output: forward ? inputs * taps : taps,
+    step_y: y.step,
+    step_x: x.step,
+    tap_step_y: y.tapStep,
+    tap_step_x: x.tapStep,
+    skip_y: y.skip,
+    skip_x: x.skip,
+    offset_y: y.offset,
+    offset_x: x.offset,
+    dilation_y: y.dilation,
+    dilation_x: x.dilation,
+    phases_y: y.phases,
+    phases_x: x.phases,
+  };
+}
+
+/** Positions of the largest phase, in all images. */
+export function phasePositions({ images, y, x }: ConvView): number {
+  return images * Math.ceil(y.result / y.phases) * Math.ceil(x.result / x.phases);
+}
+
 /** The shape of one of the two images of a convolution. */
 export function imageShape(
   { images, groups, wideChannels, narrowChannels, y, x }: ConvGeometry,

@@ -8,6 +8,7 @@ import type { Tensor } from "../tensor.js";
 import { type ConvGeometry, windowUniforms } from "./conv_geometry.js";
 import { channelTile, TILE, WORKGROUP_SIZE } from "./conv_kernels.js";
 import { depthwiseWeightParts, isDepthwiseWeightGrad } from "./conv_depthwise_weight_grad.js";
+import { type SquareTile, weightPartsByTiles } from "./conv_workgroup_tile.js";
 import { convWork, type PartLimits, partsShape, weightShape } from "./conv_view.js";
 
 interface WeightGradCall {
@@ -96,10 +97,19 @@ function weightGradChunks(geometry: ConvGeometry, limits: PartLimits): Chunks {
   };
 }
 
-/** dw from the wide image and the narrow one. */
-export function weightGrad(wide: Tensor, narrow: Tensor, geometry: ConvGeometry, out?: Tensor): Tensor {
+/** dw from the wide image and the narrow one: by tiles in workgroup memory where one is given. */
+export function weightGrad(
+  wide: Tensor,
+  narrow: Tensor,
+  geometry: ConvGeometry,
+  out?: Tensor,
+  square?: SquareTile,
+): Tensor {
+  const limits = partLimits(geometry);
   const makeParts = isDepthwiseWeightGrad(geometry) ? depthwiseWeightParts : directWeightParts;
-  const parts = makeParts(wide, narrow, geometry, partLimits(geometry), out);
+  const parts = square
+    ? weightPartsByTiles(square, wide, narrow, geometry, limits, out)
+    : makeParts(wide, narrow, geometry, limits, out);
   const shape = weightShape(geometry);
   return parts.rank === shape.length ? parts : sumAndRelease(parts, shape, out);
 }
