@@ -172,7 +172,8 @@ fn main(
       c += LOADERS;
     }
     workgroupBarrier();
-    for (var p = 0u; p < DEPTH; p++) {
+    // Not up to DEPTH: where that is known, lavapipe unrolls the loop and compiles it for seconds.
+    for (var p = 0u; p < min(DEPTH, depth - p0); p++) {
       // @unroll
       for (var m = 0u; m < TILE; m++) {
         weight[m] = w_tile[p * SIDE + local.y * TILE + m];
