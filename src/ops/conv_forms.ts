@@ -7,6 +7,7 @@ import type { Trial, Variant } from "../gpu/tuner.js";
 import { type Tensor, zeros } from "../tensor.js";
 import { type ActivationOptions, checkEpilogue, DEFAULT_SLOPE } from "./activation_names.js";
 import {
+  type ColumnLimits,
   convolveToNarrow,
   convolveToWide,
   fitsColumns,
@@ -18,7 +19,7 @@ import { convolveDirectly } from "./conv_kernels.js";
 import { convWork, type Direction, type Epilogue, imageShape, phasePositions, viewOf } from "./conv_view.js";
 import { weightGrad as weightGradDirectly } from "./conv_weight_grad.js";
 import { convolveByTiles, type SquareTile } from "./conv_workgroup_tile.js";
-import { adapterTraits } from "./matmul_plan.js";
+import { type AdapterTraits, adapterTraits } from "./matmul_plan.js";
 import { checkOut } from "./window.js";
 
 /** By tiles where there is a tile. */
@@ -26,7 +27,8 @@ export interface ConvForm extends Variant {
   readonly square?: SquareTile;
 }
 
-type Sum = Direction | "weights";
+/** What is summed: a result in either direction, or the weight gradient. */
+export type ConvSum = Direction | "weights";
 
 const direct: ConvForm = { name: "direct" };
 const columns: ConvForm = { name: "columns" };
@@ -43,13 +45,15 @@ const SMALL_WORK = 2e6;
 /** A product with fewer rows or shorter sums than this does not pay for writing the columns. */
 const FEW_CHANNELS = 8;
 const SHORT_SUM = 32;
-/** Half of the smallest tile: with less along any side of the product most of a tile is empty. */
-const SHORT_SIDE = 16;
+/** Results along a side of the small tile: up to so many, half of a large one is empty. */
+const SMALL_TILE = 32;
+/** With less than half of that along any side of the product most of a tile is empty. */
+const SHORT_SIDE = SMALL_TILE / 2;
 /** From so many results on the large tiles still fill a GPU. */
 const MANY_RESULTS = 512 * 512;
 
 /** What was measured on both software adapters. */
-function columnsPay(direction: Sum, geometry: ConvGeometry): boolean {
+function columnsPay(direction: ConvSum, geometry: ConvGeometry): boolean {
   if (convWork(geometry) < SMALL_WORK) return false;
   const { wideChannels, narrowChannels, y, x } = geometry;
   if (narrowChannels < FEW_CHANNELS || wideChannels * y.kernel * x.kernel < SHORT_SUM) return false;
@@ -58,7 +62,7 @@ function columnsPay(direction: Sum, geometry: ConvGeometry): boolean {
 }
 
 /** The sides of a convolution as a product: its rows, columns, and the length of its sums. */
-function productSides(direction: Sum, geometry: ConvGeometry): readonly [number, number, number] {
+function productSides(direction: ConvSum, geometry: ConvGeometry): readonly [number, number, number] {
   const { images, wideChannels, narrowChannels, y, x } = geometry;
   const taps = y.kernel * x.kernel;
   if (direction === "weights") return [narrowChannels, wideChannels * taps, images * y.narrow * x.narrow];
@@ -67,28 +71,34 @@ function productSides(direction: Sum, geometry: ConvGeometry): readonly [number,
 }
 
 /** The forms that a convolution can take, the heuristic's choice first. */
-function formsFor(gpu: Gpu, direction: Sum, geometry: ConvGeometry): readonly ConvForm[] {
-  const byColumns = fitsColumns(geometry, gpu.limits) ? [columns] : [];
-  if (adapterTraits(gpu).software) {
+export function convForms(
+  { software, deterministic }: Pick<AdapterTraits, "software" | "deterministic">,
+  limits: ColumnLimits,
+  direction: ConvSum,
+  geometry: ConvGeometry,
+): readonly ConvForm[] {
+  // Columns of many images may not fit and tiles suit many positions, so the choice would depend on the batch.
+  if (deterministic) return [direct];
+  const byColumns = fitsColumns(geometry, limits) ? [columns] : [];
+  if (software) {
     return columnsPay(direction, geometry) ? [...byColumns, direct] : [direct, ...byColumns];
   }
   // GPUs, whose loads are cheap, do not write columns unless the tuner finds that it pays.
   const [rows, positions, depth] = productSides(direction, geometry);
   if (Math.min(rows, positions, depth) < SHORT_SIDE) return [direct, ...byColumns];
-  const tiles = rows * positions >= MANY_RESULTS ? [large, broad, small] : [small, broad, large];
+  const fills = rows * positions >= MANY_RESULTS && Math.min(rows, positions) > SMALL_TILE;
+  const tiles = fills ? [large, broad, small] : [small, broad, large];
   return [...tiles, direct, ...byColumns];
 }
 
 function pick(
   gpu: Gpu,
-  direction: Sum,
+  direction: ConvSum,
   geometry: ConvGeometry,
   { activation }: ActivationOptions,
   trial: (form: ConvForm) => Trial,
 ): ConvForm {
-  // Columns of many images may not fit and tiles suit many positions, so the choice would depend on the batch.
-  if (gpu.deterministic) return direct;
-  const forms = formsFor(gpu, direction, geometry);
+  const forms = convForms(adapterTraits(gpu), gpu.limits, direction, geometry);
   if (forms.length === 1) return forms[0];
   const { images, groups, wideChannels, narrowChannels, y, x } = geometry;
   const axes = [y, x].map((axis) => Object.values(axis).join("."));
