@@ -116,6 +116,20 @@ conv("depthwise, with and without a channel multiplier", async () => {
       "depthwise 5 × 4, asymmetric",
       drawn(random, [1, 3, 12, 23], [3, 1, 5, 4], { padding: [2, 1, 0, 3], groups: 3 }),
     ],
+    [
+      "depthwise, a tall image: strips",
+      drawn(random, [1, 2, 67, 9], [2, 1, 3, 3], { padding: 1, groups: 2 }),
+    ],
+    [
+      "depthwise, strides as long as the kernel, padding past it",
+      drawn(random, [2, 3, 13, 17], [3, 1, 3, 2], { padding: 4, stride: [3, 2], groups: 3 }),
+    ],
+    [
+      "depthwise, a stride past the kernel",
+      drawn(random, [2, 3, 13, 17], [3, 1, 2, 2], { stride: [1, 3], groups: 3 }),
+    ],
+    ["depthwise 1 × 1", drawn(random, [2, 3, 5, 6], [3, 1, 1, 1], { groups: 3 })],
+    ["depthwise 7 × 7", drawn(random, [2, 3, 12, 13], [3, 1, 7, 7], { padding: 3, groups: 3 })],
     ["depthwise, dilated", drawn(random, [1, 3, 12, 13], [3, 1, 3, 3], { dilation: [1, 2], groups: 3 })],
     ["two outputs an input", drawn(random, [2, 5, 8, 8], [10, 1, 3, 3], { padding: 1, groups: 5 })],
     ["one output a group of two", drawn(random, [2, 10, 8, 8], [5, 2, 3, 3], { padding: 1, groups: 5 })],
@@ -195,10 +209,17 @@ conv("activations of depthwise convolutions, which have a kernel of their own", 
   const { x, w, bias } = drawn(random, [2, 4, 6, 11], [4, 1, 3, 3]);
   const [tx, tw, tbias] = [x, w, bias!].map((array) => upload(gpu, array));
   for (const activation of ["relu", "leakyRelu", "tanh", "sigmoid"] as const) {
-    const options = { groups: 4, padding: 1, activation };
-    const y = conv2d(tx, tw, { ...options, bias: tbias });
-    assertClose(await download(y), reference.conv2d(x, w, { ...options, bias }), { what: activation });
-    y.dispose();
+    // Dilated ones have another kernel.
+    for (const dilation of [
+      [1, 1],
+      [2, 1],
+    ] as const) {
+      const options = { groups: 4, padding: 1, activation, dilation };
+      const y = conv2d(tx, tw, { ...options, bias: tbias });
+      const what = `${activation}, dilation ${dilation}`;
+      assertClose(await download(y), reference.conv2d(x, w, { ...options, bias }), { what });
+      y.dispose();
+    }
   }
   for (const input of [tx, tw, tbias]) input.dispose();
 });
@@ -207,6 +228,8 @@ conv("sums over more positions than one part holds", async () => {
   const random = seededRandom(500);
   const cases: [string, Case][] = [
     ["15,360 positions", drawn(random, [4, 2, 64, 60], [3, 2, 3, 3], { padding: 1 })],
+    ["depthwise, 15,360", drawn(random, [4, 2, 64, 60], [4, 1, 3, 3], { padding: 1, groups: 2 })],
+    ["depthwise, one column of 3,001", drawn(random, [1, 2, 3001, 1], [2, 1, 3, 1], { groups: 2 })],
     ["one row of 3,001", drawn(random, [1, 1, 1, 3001], [2, 1, 1, 5])],
     ["one column of 3,001", drawn(random, [2, 1, 3001, 1], [2, 1, 5, 1], { stride: [2, 1] })],
   ];

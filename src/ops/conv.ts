@@ -4,7 +4,7 @@ import type { Tensor } from "../tensor.js";
 import type { ActivationOptions } from "./activation_names.js";
 import { type ConvWindowOptions, checkBias, convGeometry } from "./conv_geometry.js";
 import { convolve, weightGrad } from "./conv_forms.js";
-import { imageShape } from "./conv_kernels.js";
+import { imageShape } from "./conv_view.js";
 import { biasGrad } from "./conv_weight_grad.js";
 import { checkOut, checkRank, checkTensors } from "./window.js";
 

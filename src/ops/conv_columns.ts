@@ -26,8 +26,13 @@ function columnSizes({ images, wideChannels, y, x }: ConvGeometry) {
   return { rows, depth: up(rows), plane, positions: up(images * plane) };
 }
 
+export type ColumnLimits = Pick<
+  GPUSupportedLimits,
+  "maxStorageBufferBindingSize" | "maxComputeWorkgroupsPerDimension"
+>;
+
 /** Whether a convolution can be computed this way: one group, columns and products that can be bound. */
-export function fitsColumns(geometry: ConvGeometry, limits: GPUSupportedLimits): boolean {
+export function fitsColumns(geometry: ConvGeometry, limits: ColumnLimits): boolean {
   const { images, groups, wideChannels, narrowChannels } = geometry;
   const { depth, positions } = columnSizes(geometry);
   const most = Math.min(MOST_COLUMN_BYTES, limits.maxStorageBufferBindingSize);

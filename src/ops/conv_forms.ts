@@ -1,9 +1,13 @@
-/** Which form computes a convolution: directly, or as a matrix product over columns. The tuner may choose again. */
+/**
+ * Which form computes a convolution: directly, as a matrix product over columns, or as one over tiles in workgroup
+ * memory. The tuner may choose again.
+ */
 import type { Gpu } from "../gpu/gpu.js";
 import type { Trial, Variant } from "../gpu/tuner.js";
 import { type Tensor, zeros } from "../tensor.js";
-import { checkEpilogue, DEFAULT_SLOPE } from "./activation_names.js";
+import { type ActivationOptions, checkEpilogue, DEFAULT_SLOPE } from "./activation_names.js";
 import {
+  type ColumnLimits,
   convolveToNarrow,
   convolveToWide,
   fitsColumns,
@@ -11,49 +15,102 @@ import {
   weightGradByColumns,
 } from "./conv_columns.js";
 import type { ConvGeometry } from "./conv_geometry.js";
-import { convolveDirectly, convWork, type Direction, type Epilogue, imageShape } from "./conv_kernels.js";
+import { convolveDirectly } from "./conv_kernels.js";
+import { convWork, type Direction, type Epilogue, imageShape, phasePositions, viewOf } from "./conv_view.js";
 import { weightGrad as weightGradDirectly } from "./conv_weight_grad.js";
-import { adapterTraits } from "./matmul_plan.js";
+import { convolveByTiles, type SquareTile } from "./conv_workgroup_tile.js";
+import { type AdapterTraits, adapterTraits } from "./matmul_plan.js";
 import { checkOut } from "./window.js";
 
-interface ConvForm extends Variant {
-  readonly name: "direct" | "columns";
+/** By tiles where there is a tile. */
+export interface ConvForm extends Variant {
+  readonly square?: SquareTile;
 }
+
+/** What is summed: a result in either direction, or the weight gradient. */
+export type ConvSum = Direction | "weights";
 
 const direct: ConvForm = { name: "direct" };
 const columns: ConvForm = { name: "columns" };
+
+/** The form with so many results an invocation and invocations a workgroup, along either side. */
+export const byTiles = (tile: number, group: number): ConvForm => ({
+  name: `workgroup_tile ${tile}×${tile} of ${group}×${group}`,
+  square: { tile, group },
+});
+const [small, broad, large] = [byTiles(4, 8), byTiles(4, 16), byTiles(8, 8)];
+
 /** Below so many operations three dispatches cost more than they save. */
 const SMALL_WORK = 2e6;
 /** A product with fewer rows or shorter sums than this does not pay for writing the columns. */
 const FEW_CHANNELS = 8;
 const SHORT_SUM = 32;
+/** Results along a side of the small tile: up to so many, half of a large one is empty. */
+const SMALL_TILE = 32;
+/** With less than half of that along any side of the product most of a tile is empty. */
+const SHORT_SIDE = SMALL_TILE / 2;
+/** From so many results on the large tiles still fill a GPU. */
+const MANY_RESULTS = 512 * 512;
 
-/** What was measured on both software adapters; GPUs, whose loads are cheap, keep to the direct form. */
-function columnsPay(gpu: Gpu, direction: Direction | "weights", geometry: ConvGeometry): boolean {
-  if (!adapterTraits(gpu).software || convWork(geometry) < SMALL_WORK) return false;
+/** What was measured on both software adapters. */
+function columnsPay(direction: ConvSum, geometry: ConvGeometry): boolean {
+  if (convWork(geometry) < SMALL_WORK) return false;
   const { wideChannels, narrowChannels, y, x } = geometry;
   if (narrowChannels < FEW_CHANNELS || wideChannels * y.kernel * x.kernel < SHORT_SUM) return false;
   // With a stride most taps that an element of the wide image looks at are not there.
   return direction !== "toWide" || y.stride * x.stride === 1;
 }
 
+/** The sides of a convolution as a product: its rows, columns, and the length of its sums. */
+function productSides(direction: ConvSum, geometry: ConvGeometry): readonly [number, number, number] {
+  const { images, wideChannels, narrowChannels, y, x } = geometry;
+  const taps = y.kernel * x.kernel;
+  if (direction === "weights") return [narrowChannels, wideChannels * taps, images * y.narrow * x.narrow];
+  const view = viewOf(geometry, direction);
+  return [view.outputs, phasePositions(view), (view.inputs * taps) / (view.y.phases * view.x.phases)];
+}
+
+/** The forms that a convolution can take, the heuristic's choice first. */
+export function convForms(
+  { software, deterministic }: Pick<AdapterTraits, "software" | "deterministic">,
+  limits: ColumnLimits,
+  direction: ConvSum,
+  geometry: ConvGeometry,
+): readonly ConvForm[] {
+  // Columns of many images may not fit and tiles suit many positions, so the choice would depend on the batch.
+  if (deterministic) return [direct];
+  const byColumns = fitsColumns(geometry, limits) ? [columns] : [];
+  if (software) {
+    return columnsPay(direction, geometry) ? [...byColumns, direct] : [direct, ...byColumns];
+  }
+  // GPUs, whose loads are cheap, do not write columns unless the tuner finds that it pays.
+  const [rows, positions, depth] = productSides(direction, geometry);
+  if (Math.min(rows, positions, depth) < SHORT_SIDE) return [direct, ...byColumns];
+  const fills = rows * positions >= MANY_RESULTS && Math.min(rows, positions) > SMALL_TILE;
+  const tiles = fills ? [large, broad, small] : [small, broad, large];
+  return [...tiles, direct, ...byColumns];
+}
+
 function pick(
   gpu: Gpu,
-  direction: Direction | "weights",
+  direction: ConvSum,
   geometry: ConvGeometry,
+  { activation }: ActivationOptions,
   trial: (form: ConvForm) => Trial,
 ): ConvForm {
-  // Columns of many images may not fit, so the choice would depend on the batch.
-  if (gpu.deterministic || !fitsColumns(geometry, gpu.limits)) return direct;
-  const { images, wideChannels, narrowChannels, y, x } = geometry;
+  const forms = convForms(adapterTraits(gpu), gpu.limits, direction, geometry);
+  if (forms.length === 1) return forms[0];
+  const { images, groups, wideChannels, narrowChannels, y, x } = geometry;
   const axes = [y, x].map((axis) => Object.values(axis).join("."));
-  const key = `conv2d ${direction} ${images}×${wideChannels}→${narrowChannels} ${axes.join("×")}`;
-  const forms = columnsPay(gpu, direction, geometry) ? [columns, direct] : [direct, columns];
-  return gpu.tuner.pick(
+  const parts = groups > 1 ? ` in ${groups} groups` : "";
+  const key = `conv2d ${direction} ${images}×${wideChannels}→${narrowChannels}${parts} ${axes.join("×")}`;
+  const chosen = gpu.tuner.pick(
     key,
     () => forms,
     (_gpu, form) => trial(form),
   );
+  if (chosen !== columns || hasColumnActivation(activation)) return chosen;
+  return forms.find((form) => form !== columns) ?? direct;
 }
 
 /** A convolution in either direction. @throws ValueError for an unknown activation or a slope below 0 */
@@ -67,37 +124,64 @@ export function convolve(
   out?: Tensor,
 ): Tensor {
   checkEpilogue(op, epilogue);
-  const { bias, activation, slope = DEFAULT_SLOPE } = epilogue;
-  const run = (form: ConvForm, x: Tensor, weights: Tensor, ending: Epilogue, target?: Tensor): Tensor => {
-    if (form === direct) return convolveDirectly(direction, x, weights, geometry, ending, target);
-    const byColumns = direction === "toNarrow" ? convolveToNarrow : convolveToWide;
-    return byColumns(x, weights, geometry, { ...ending, slope }, target);
-  };
-  if (!hasColumnActivation(activation)) return run(direct, source, w, epilogue, out);
   const { gpu, shape } = source;
   const weightShape = w.shape;
-  const form = pick(gpu, direction, geometry, (candidate) => {
+  const form = pick(gpu, direction, geometry, epilogue, (candidate) => {
     const [x, weights] = [zeros(gpu, shape), zeros(gpu, weightShape)];
-    return { run: () => run(candidate, x, weights, {}).dispose(), dispose: () => disposeAll([x, weights]) };
+    return {
+      run: () => convolveWithForm(candidate, direction, x, weights, geometry).dispose(),
+      dispose: () => disposeAll([x, weights]),
+    };
   });
   if (form === columns) {
     const side = direction === "toNarrow" ? "narrow" : "wide";
+    const { bias } = epilogue;
     checkOut(op, out, imageShape(geometry, side), bias ? { x: source, w, bias } : { x: source, w });
   }
-  return run(form, source, w, epilogue, out);
+  return convolveWithForm(form, direction, source, w, geometry, epilogue, out);
+}
+
+/** `convolve` with a form of the caller's choice, for tests and measurements. */
+export function convolveWithForm(
+  form: ConvForm,
+  direction: Direction,
+  source: Tensor,
+  w: Tensor,
+  geometry: ConvGeometry,
+  epilogue: Epilogue = {},
+  out?: Tensor,
+): Tensor {
+  if (form.square) return convolveByTiles(form.square, direction, source, w, geometry, epilogue, out);
+  if (form === direct) return convolveDirectly(direction, source, w, geometry, epilogue, out);
+  const byColumns = direction === "toNarrow" ? convolveToNarrow : convolveToWide;
+  const { slope = DEFAULT_SLOPE } = epilogue;
+  return byColumns(source, w, geometry, { ...epilogue, slope }, out);
 }
 
 /** dw from the wide image and the narrow one. */
 export function weightGrad(wide: Tensor, narrow: Tensor, geometry: ConvGeometry, out?: Tensor): Tensor {
-  const run = (form: ConvForm, x: Tensor, dy: Tensor, target?: Tensor): Tensor =>
-    (form === columns ? weightGradByColumns : weightGradDirectly)(x, dy, geometry, target);
   const { gpu } = wide;
   const shapes = [wide.shape, narrow.shape];
-  const form = pick(gpu, "weights", geometry, (candidate) => {
+  const form = pick(gpu, "weights", geometry, {}, (candidate) => {
     const [x, dy] = shapes.map((shape) => zeros(gpu, shape));
-    return { run: () => run(candidate, x, dy).dispose(), dispose: () => disposeAll([x, dy]) };
+    return {
+      run: () => weightGradWithForm(candidate, x, dy, geometry).dispose(),
+      dispose: () => disposeAll([x, dy]),
+    };
   });
-  return run(form, wide, narrow, out);
+  return weightGradWithForm(form, wide, narrow, geometry, out);
+}
+
+/** `weightGrad` with a form of the caller's choice, for tests and measurements. */
+export function weightGradWithForm(
+  form: ConvForm,
+  wide: Tensor,
+  narrow: Tensor,
+  geometry: ConvGeometry,
+  out?: Tensor,
+): Tensor {
+  if (form === columns) return weightGradByColumns(wide, narrow, geometry, out);
+  return weightGradDirectly(wide, narrow, geometry, out, form.square);
 }
 
 function disposeAll(tensors: readonly Tensor[]): void {

@@ -4,7 +4,7 @@ import type { Tensor } from "../tensor.js";
 import type { Conv2dOptions, Conv2dWeightGradOptions } from "./conv.js";
 import { type ConvWindowOptions, checkBias, convGeometry } from "./conv_geometry.js";
 import { convolve, weightGrad } from "./conv_forms.js";
-import { imageShape } from "./conv_kernels.js";
+import { imageShape } from "./conv_view.js";
 import { checkOut, checkTensors, type Pair } from "./window.js";
 
 interface OutputPadding {

@@ -6,7 +6,10 @@ import { defineKernel, gridFor, type Shape, sizeOf } from "../gpu/kernel.js";
 import type { Constants } from "../gpu/wgsl.js";
 import type { Tensor } from "../tensor.js";
 import { type ConvGeometry, windowUniforms } from "./conv_geometry.js";
-import { channelTile, convWork, TILE, WORKGROUP_SIZE } from "./conv_kernels.js";
+import { channelTile, TILE, WORKGROUP_SIZE } from "./conv_kernels.js";
+import { depthwiseWeightParts, isDepthwiseWeightGrad } from "./conv_depthwise_weight_grad.js";
+import { type SquareTile, weightPartsByTiles } from "./conv_workgroup_tile.js";
+import { convWork, type PartLimits, partsShape, weightShape } from "./conv_view.js";
 
 interface WeightGradCall {
   readonly geometry: ConvGeometry;
@@ -19,10 +22,7 @@ const weightGradParts = defineKernel<WeightGradCall>({
   wgsl: weightGradWgsl,
   bindings: { x: "read", dy: "read", parts: "write" },
   constants: (_shapes, { constants }) => constants,
-  shape: (_inputs, { geometry, chunks }) => {
-    const weight = weightShape(geometry);
-    return { parts: chunks.count === 1 ? weight : [chunks.count, ...weight] };
-  },
+  shape: (_inputs, { geometry, chunks }) => ({ parts: partsShape(geometry, chunks.count) }),
   uniforms: (_shapes, { geometry, constants, chunks }) => {
     const { groups, wideChannels, narrowChannels } = geometry;
     const [tiles_o, tiles_k] = weightTiles(geometry, constants.TILE_O as number);
@@ -46,10 +46,6 @@ const weightGradParts = defineKernel<WeightGradCall>({
   work: (_shapes, { geometry }) => convWork(geometry),
 });
 
-function weightShape({ groups, wideChannels, narrowChannels, y, x }: ConvGeometry): Shape {
-  return [groups * narrowChannels, wideChannels, y.kernel, x.kernel];
-}
-
 function weightTiles({ wideChannels, narrowChannels, y, x }: ConvGeometry, tileO: number): [number, number] {
   const weights = wideChannels * y.kernel * x.kernel;
   return [Math.ceil(narrowChannels / tileO), Math.ceil(weights / TILE)];
@@ -65,27 +61,33 @@ interface Chunks {
   readonly segmentsARow: number;
 }
 
-/** Enough invocations to fill a large GPU. */
-const WANTED_INVOCATIONS = 8192;
-/** Fewer positions a chunk do not pay for its set-up; more, summed in order, cost precision. */
-const POSITIONS_A_CHUNK = { least: 128, most: 2048 };
 const LONGEST_SEGMENT = 256;
 const MOST_PART_BYTES = 64 * 2 ** 20;
 
+function partLimits(geometry: ConvGeometry): PartLimits {
+  return {
+    // Enough to fill a large GPU.
+    wantedInvocations: 8192,
+    // Fewer positions do not pay for a part's set-up; more, summed in order, cost precision.
+    leastPositions: 128,
+    mostPositions: 2048,
+    mostParts: Math.max(1, Math.floor(MOST_PART_BYTES / (4 * sizeOf(weightShape(geometry))))),
+  };
+}
+
 /** Depends on the shapes alone, so that every adapter adds in the same order. */
-function weightGradChunks(geometry: ConvGeometry): Chunks {
+function weightGradChunks(geometry: ConvGeometry, limits: PartLimits): Chunks {
   const { images, groups, y, x } = geometry;
   const [tilesO, tilesK] = weightTiles(geometry, TILE);
   const segmentsARow = Math.ceil(x.narrow / LONGEST_SEGMENT);
   const segment = Math.ceil(x.narrow / segmentsARow);
   const positions = images * y.narrow * x.narrow;
-  const { least, most } = POSITIONS_A_CHUNK;
   const wanted = Math.min(
-    Math.ceil(WANTED_INVOCATIONS / (tilesO * tilesK * groups)),
-    Math.ceil(positions / least),
+    Math.ceil(limits.wantedInvocations / (tilesO * tilesK * groups)),
+    Math.ceil(positions / limits.leastPositions),
   );
-  const affordable = Math.floor(MOST_PART_BYTES / (4 * sizeOf(weightShape(geometry))));
-  const count = Math.max(Math.min(Math.max(wanted, Math.ceil(positions / most)), affordable), 1);
+  const precise = Math.ceil(positions / limits.mostPositions);
+  const count = Math.max(Math.min(Math.max(wanted, precise), limits.mostParts), 1);
   const segments = Math.max(Math.ceil((images * y.narrow * segmentsARow) / count), 1);
   return {
     count: Math.max(Math.ceil((images * y.narrow * segmentsARow) / segments), 1),
@@ -95,17 +97,35 @@ function weightGradChunks(geometry: ConvGeometry): Chunks {
   };
 }
 
-/** dw from the wide image and the narrow one. */
-export function weightGrad(wide: Tensor, narrow: Tensor, geometry: ConvGeometry, out?: Tensor): Tensor {
+/** dw from the wide image and the narrow one: by tiles in workgroup memory where one is given. */
+export function weightGrad(
+  wide: Tensor,
+  narrow: Tensor,
+  geometry: ConvGeometry,
+  out?: Tensor,
+  square?: SquareTile,
+): Tensor {
+  const limits = partLimits(geometry);
+  const makeParts = isDepthwiseWeightGrad(geometry) ? depthwiseWeightParts : directWeightParts;
+  const parts = square
+    ? weightPartsByTiles(square, wide, narrow, geometry, limits, out)
+    : makeParts(wide, narrow, geometry, limits, out);
+  const shape = weightShape(geometry);
+  return parts.rank === shape.length ? parts : sumAndRelease(parts, shape, out);
+}
+
+function directWeightParts(
+  wide: Tensor,
+  narrow: Tensor,
+  geometry: ConvGeometry,
+  limits: PartLimits,
+  out?: Tensor,
+): Tensor {
   const constants = { TILE_O: channelTile(geometry.narrowChannels, wide.gpu), TILE_K: TILE, WORKGROUP_SIZE };
-  const chunks = weightGradChunks(geometry);
+  const chunks = weightGradChunks(geometry, limits);
   const target = chunks.count === 1 ? out : undefined;
-  const { parts } = weightGradParts.run(
-    { x: wide, dy: narrow },
-    { geometry, constants, chunks },
-    { out: { parts: target } },
-  );
-  return chunks.count === 1 ? parts : sumAndRelease(parts, weightShape(geometry), out);
+  const call = { geometry, constants, chunks };
+  return weightGradParts.run({ x: wide, dy: narrow }, call, { out: { parts: target } }).parts;
 }
 
 const biasGradParts = defineKernel<{ chunkSize: number; chunks: number }>({
