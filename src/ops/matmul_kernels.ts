@@ -56,6 +56,7 @@ function product(
     name,
     wgsl,
     bindings: { a: "read", b: "read", bias: "optional", y: "write" },
+    takesF16: ["b"],
     constants: (_shapes, { plan, sizes, activation }) => ({
       ...tile(plan),
       TRANSPOSE_A: sizes.transposeA,
