@@ -173,7 +173,7 @@ tensors("shapes are whole numbers that hold the data", async () => {
   await assertRejects(
     () => empty(gpu, [2], { dtype: "i32" as never }),
     ShapeError,
-    /dtype is i32, and "f32" or "u32"/,
+    /dtype is i32, and "f32", "u32" or "f16" is taken/,
   );
   await assertRejects(() => zeros(gpu, 3 as never), ShapeError, /shape is 3, and an array/);
   const flat = tensor(gpu, six);

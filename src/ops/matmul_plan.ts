@@ -130,7 +130,7 @@ function softwarePlans({ lanes }: AdapterTraits, shape: MatmulShape): MatmulPlan
   const fitting = rows.find((size) => size >= Math.min(m, most)) ?? 16;
   const narrow = aligned ? 4 : Math.min(4, Math.ceil(n / lanes));
   const columns = lanes === 4 && n > 16 && work > QUICK_WORK ? 8 : narrow;
-  const tall = aligned && fitting === 16 && lanes === 4 && work >= LARGE_WORK && m >= 64;
+  const tall = aligned && fitting === 16 && lanes === 4 && work >= LARGE_WORK / 2 && m >= 64;
   const first = tall ? subgroup(32, columns) : subgroup(fitting, columns);
   const others = [
     subgroup(rows[0], narrow),

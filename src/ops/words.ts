@@ -15,13 +15,14 @@ export function withWords<Names extends string, Result>(
   tensors: Readonly<Record<Names, Tensor | undefined>>,
   body: (words: Record<Names, Tensor | undefined>) => Result,
 ): Result {
+  for (const name in tensors) {
+    if (tensors[name]?.dtype !== "f16") continue;
+    throw new ShapeError(`"${name}" is f16, and f32 or u32 is taken; cast it with toF32()`);
+  }
   const views: Tensor[] = [];
   const words: Record<string, Tensor | undefined> = {};
   for (const name in tensors) {
     const tensor = tensors[name];
-    if (tensor?.dtype === "f16") {
-      throw new ShapeError(`"${name}" is f16, and f32 or u32 is taken; cast it with toF32()`);
-    }
     words[name] = tensor && retype(tensor, "u32");
     if (words[name] && words[name] !== tensor) views.push(words[name]);
   }
