@@ -22,6 +22,7 @@ const LOADS_A: u32 = TILE_M * 4u / LANES;
 const BLOCKS: u32 = TILE_N / 4u;
 const LAST: u32 = BLOCKS * 4u;
 const REST: u32 = TILE_N % 4u;
+const FOURS: u32 = (TILE_N + 3u) / 4u;
 // @end
 
 struct Params {
@@ -174,30 +175,27 @@ fn main(
     }
   }
 
-  // A store is a long text on software adapters: the loop over them is not unrolled, which halves the compile time.
-  var result: array<f32, TILE_M * TILE_N>;
+  // A store is a long text on software adapters: the loop over them is not unrolled, which halves the compile time. In
+  // fours, since drivers unroll by themselves what runs over a plain array.
+  var result: array<array<vec4f, FOURS>, TILE_M>;
   // @unroll
   for (var i = 0u; i < TILE_M; i++) {
     // @unroll
     for (var q = 0u; q < BLOCKS; q++) {
-      result[i * TILE_N + 4u * q] = sum[i][q].x;
-      result[i * TILE_N + 4u * q + 1u] = sum[i][q].y;
-      result[i * TILE_N + 4u * q + 2u] = sum[i][q].z;
-      result[i * TILE_N + 4u * q + 3u] = sum[i][q].w;
+      result[i][q] = sum[i][q];
     }
     // @unroll
     for (var j = 0u; j < REST; j++) {
-      result[i * TILE_N + LAST + j] = rest[i][j];
+      result[i][BLOCKS][j] = rest[i][j];
     }
   }
-  let rows = min(TILE_M, m - row);
   for (var j = 0u; j < TILE_N; j++) {
     let c = column + j * LANES;
     if (c >= n) { break; }
     var offset = 0.0;
     if (HAS_BIAS) { offset = bias[c]; }
-    for (var i = 0u; i < rows; i++) {
-      y[(part * m + row + i) * n + c] = activate(result[i * TILE_N + j] + offset);
+    for (var i = 0u; i < TILE_M; i++) {
+      if (row + i < m) { y[(part * m + row + i) * n + c] = activate(result[i][j / 4u][j % 4u] + offset); }
     }
   }
 }
