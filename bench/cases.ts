@@ -19,6 +19,7 @@ import {
   sum,
   type Tensor,
   tensor,
+  toF16,
   zeros,
 } from "handgrad";
 import {
@@ -103,28 +104,35 @@ function labels(count: number, classes: number, seed: number): Input {
 
 function matmulCase(
   size: readonly [number, number, number],
-  { transposeA = false, transposeB = false, batch = 0 } = {},
+  { transposeA = false, transposeB = false, batch = 0, halfB = false } = {},
 ): Case {
   const [m, k, n] = size;
   const lead = batch > 0 ? [batch] : [];
-  const form = `${transposeA ? " aᵀ" : ""}${transposeB ? " bᵀ" : ""}`;
+  const form = `${transposeA ? " aᵀ" : ""}${transposeB ? " bᵀ" : ""}${halfB ? " b f16" : ""}`;
   return {
     name: `matmul ${batch > 0 ? `${batch}×` : ""}${m}×${k}×${n}${form}`,
     group: "matmul",
     shape: `[${[...lead, m, k]}] · [${[...lead, k, n]}]`,
-    spec: { op: "matmul", transposeA, transposeB },
+    // The peers have no f16 operand: they are not asked.
+    spec: { op: halfB ? "matmulF16" : "matmul", transposeA, transposeB },
     flops: 2 * m * k * n * Math.max(batch, 1),
     inputs: () => [
       uniform([...lead, ...(transposeA ? [k, m] : [m, k])], 1),
-      uniform([...lead, ...(transposeB ? [n, k] : [k, n])], 2),
+      // Whole 128ths, which a float16 holds exactly: both forms have the same result to be checked against.
+      ...[uniform([...lead, ...(transposeB ? [n, k] : [k, n])], 2)].map(halfB ? inSteps : (b) => b),
     ],
-    ours:
-      (_gpu, [a, b]) =>
-      () =>
-        matmul(a, b, { transposeA, transposeB }),
+    ours: (_gpu, [a, b]) => {
+      const weights = halfB ? toF16(b) : b;
+      return () => matmul(a, weights, { transposeA, transposeB });
+    },
     check: checkMatmul({ m, n, k, batch: Math.max(batch, 1), transposeA, transposeB }),
     tolerance: k > 10_000 ? 1e-4 : 1e-5,
   };
+}
+
+/** Rounded to whole 128ths. */
+function inSteps({ shape, data }: Input): Input {
+  return { shape, data: Float32Array.from(data, (value) => Math.round(128 * value) / 128) };
 }
 
 interface ConvSize {
@@ -451,6 +459,7 @@ export const cases: readonly Case[] = [
   matmulCase([128, 256, 784], { transposeB: true }),
   matmulCase([1000, 37, 513]),
   matmulCase([1, 4096, 4096]),
+  matmulCase([1, 4096, 4096], { halfB: true }),
   matmulCase([128, 256, 10]),
   matmulCase([64, 64, 64], { batch: 16 }),
   ...convCases({ name: "conv 3×3", input: [8, 32, 32, 32], output: 64, kernel: 3, stride: 1, padding: 1 }),

@@ -19,6 +19,8 @@ const TRANSPOSE_A: bool = false;
 const TRANSPOSE_B: bool = false;
 const HAS_BIAS: bool = false;
 const ACTIVATION: u32 = 0u;
+// A store is a long text on SwiftShader: a loop over the stores that is not unrolled halves a large tile's compile time.
+const ROLLED: bool = false;
 const BLOCKS_M: u32 = TILE_M / 4u;
 const BLOCKS_N: u32 = TILE_N / 4u;
 const BLOCKS_K: u32 = STEP / 4u;
@@ -65,6 +67,14 @@ fn activate(v: vec4f) -> vec4f {
   if (ACTIVATION == 3u) { return hyperbolic_tangent(v); }
   if (ACTIVATION == 4u) { return 1.0 / (1.0 + exp(-max(v, vec4f(-80.0)))); }
   return v;
+}
+
+// Of a block of 4 columns.
+fn bias_of(block: u32) -> vec4f {
+  if (!HAS_BIAS) { return vec4f(0.0); }
+  let last = arrayLength(&bias) - 1u;
+  let c = 4u * block;
+  return vec4f(bias[c], bias[min(c + 1u, last)], bias[min(c + 2u, last)], bias[min(c + 3u, last)]);
 }
 
 @compute @workgroup_size(LANES)
@@ -166,20 +176,35 @@ fn main(
     }
   }
 
-  // @unroll
-  for (var j = 0u; j < BLOCKS_N; j++) {
-    let block = column / 4u + j;
-    if (block < n4) {
-      var offset = vec4f(0.0);
-      if (HAS_BIAS) {
-        let last = arrayLength(&bias) - 1u;
-        let c = 4u * block;
-        offset = vec4f(bias[c], bias[min(c + 1u, last)], bias[min(c + 2u, last)], bias[min(c + 3u, last)]);
-      }
+  if (ROLLED) {
+    var result: array<array<vec4f, BLOCKS_N>, TILE_M>;
+    // @unroll
+    for (var i = 0u; i < TILE_M; i++) {
       // @unroll
-      for (var i = 0u; i < TILE_M; i++) {
-        if (row + i < params.m) {
-          y[(part * params.m + row + i) * n4 + block] = activate(sum[i][j] + offset);
+      for (var j = 0u; j < BLOCKS_N; j++) {
+        result[i][j] = sum[i][j];
+      }
+    }
+    let rows = min(TILE_M, params.m - row);
+    for (var j = 0u; j < BLOCKS_N; j++) {
+      let block = column / 4u + j;
+      if (block >= n4) { break; }
+      let offset = bias_of(block);
+      for (var i = 0u; i < rows; i++) {
+        y[(part * params.m + row + i) * n4 + block] = activate(result[i][j] + offset);
+      }
+    }
+  } else {
+    // @unroll
+    for (var j = 0u; j < BLOCKS_N; j++) {
+      let block = column / 4u + j;
+      if (block < n4) {
+        let offset = bias_of(block);
+        // @unroll
+        for (var i = 0u; i < TILE_M; i++) {
+          if (row + i < params.m) {
+            y[(part * params.m + row + i) * n4 + block] = activate(sum[i][j] + offset);
+          }
         }
       }
     }

@@ -19,7 +19,10 @@ const TRANSPOSE_B: bool = false;
 const HAS_BIAS: bool = false;
 const ACTIVATION: u32 = 0u;
 const LOADS_A: u32 = TILE_M * 4u / LANES;
-const TAIL_LOADS: u32 = (TILE_M + LANES - 1u) / LANES;
+const BLOCKS: u32 = TILE_N / 4u;
+const LAST: u32 = BLOCKS * 4u;
+const REST: u32 = TILE_N % 4u;
+const FOURS: u32 = (TILE_N + 3u) / 4u;
 // @end
 
 struct Params {
@@ -104,86 +107,95 @@ fn main(
     b_at[j] = matrix * params.stride_b + min(column + j * LANES, n - 1u) * select(1u, k, TRANSPOSE_B) + first * b_step;
   }
 
+  // sum[i][q] is row i of the tile, columns 4q to 4q + 3; rest[i][j] the columns behind the last whole four.
   // @scalars
-  var sum: array<array<f32, TILE_N>, TILE_M>;
+  var sum: array<array<vec4f, BLOCKS>, TILE_M>;
+  // @scalars
+  var rest: array<array<f32, REST>, TILE_M>;
   // @scalars
   var a_part: array<f32, LOADS_A>;
   // @scalars
+  var a_row: array<vec4f, TILE_M>;
+  // @scalars
   var b_row: array<array<f32, TILE_N>, 4>;
-  let steps = (end - first) / 4u;
+  let steps = (end - first + 3u) / 4u;
   for (var step = 0u; step < steps; step++) {
+    // Behind the end of k stand zeros, in both: a zero times what happens to be there could be NaN.
+    let left = end - first - step * 4u;
     // @unroll
     for (var l = 0u; l < LOADS_A; l++) {
-      a_part[l] = a[a_at[l] + step * 4u * a_step];
+      let v = lane + LANES * l;
+      let p = select(v % 4u, v / TILE_M, TRANSPOSE_A);
+      a_part[l] = select(0.0, a[a_at[l] + step * 4u * a_step], p < left);
     }
     // @unroll
     for (var p = 0u; p < 4u; p++) {
       // @unroll
       for (var j = 0u; j < TILE_N; j++) {
-        b_row[p][j] = b[b_at[j] + (step * 4u + p) * b_step];
+        b_row[p][j] = select(0.0, b[b_at[j] + (step * 4u + p) * b_step], p < left);
       }
     }
     // @unroll
     for (var i = 0u; i < TILE_M; i++) {
-      // Four products are added up before the sum goes back to its variable, which is dear on software adapters.
       if (TRANSPOSE_A) {
         let a0 = subgroupBroadcast(a_part[i / LANES], i % LANES);
         let a1 = subgroupBroadcast(a_part[(TILE_M + i) / LANES], (TILE_M + i) % LANES);
         let a2 = subgroupBroadcast(a_part[(2u * TILE_M + i) / LANES], (2u * TILE_M + i) % LANES);
         let a3 = subgroupBroadcast(a_part[(3u * TILE_M + i) / LANES], (3u * TILE_M + i) % LANES);
-        // @unroll
-        for (var j = 0u; j < TILE_N; j++) {
-          sum[i][j] = sum[i][j] + a0 * b_row[0][j] + a1 * b_row[1][j] + a2 * b_row[2][j] + a3 * b_row[3][j];
-        }
+        a_row[i] = vec4f(a0, a1, a2, a3);
       } else {
         let a0 = subgroupBroadcast(a_part[4u * i / LANES], 4u * i % LANES);
         let a1 = subgroupBroadcast(a_part[(4u * i + 1u) / LANES], (4u * i + 1u) % LANES);
         let a2 = subgroupBroadcast(a_part[(4u * i + 2u) / LANES], (4u * i + 2u) % LANES);
         let a3 = subgroupBroadcast(a_part[(4u * i + 3u) / LANES], (4u * i + 3u) % LANES);
-        // @unroll
-        for (var j = 0u; j < TILE_N; j++) {
-          sum[i][j] = sum[i][j] + a0 * b_row[0][j] + a1 * b_row[1][j] + a2 * b_row[2][j] + a3 * b_row[3][j];
-        }
+        a_row[i] = vec4f(a0, a1, a2, a3);
       }
     }
-  }
-  // What 4 does not divide, column by column.
-  // @scalars
-  var a_column: array<f32, TAIL_LOADS>;
-  // @scalars
-  var b_last: array<f32, TILE_N>;
-  for (var p = 4u * steps; p < end - first; p++) {
+    // Four products are added up before the sum goes back to its variable, which is dear on software adapters.
     // @unroll
-    for (var l = 0u; l < TAIL_LOADS; l++) {
-      let i = min(row + lane + LANES * l, m - 1u);
-      a_column[l] = a[matrix * params.stride_a + select(i * k + first + p, (first + p) * m + i, TRANSPOSE_A)];
-    }
-    // @unroll
-    for (var j = 0u; j < TILE_N; j++) {
-      b_last[j] = b[b_at[j] + p * b_step];
-    }
-    // @unroll
-    for (var i = 0u; i < TILE_M; i++) {
-      let v = subgroupBroadcast(a_column[i / LANES], i % LANES);
+    for (var q = 0u; q < BLOCKS; q++) {
+      let block = mat4x4f(
+        vec4f(b_row[0][4u * q], b_row[0][4u * q + 1u], b_row[0][4u * q + 2u], b_row[0][4u * q + 3u]),
+        vec4f(b_row[1][4u * q], b_row[1][4u * q + 1u], b_row[1][4u * q + 2u], b_row[1][4u * q + 3u]),
+        vec4f(b_row[2][4u * q], b_row[2][4u * q + 1u], b_row[2][4u * q + 2u], b_row[2][4u * q + 3u]),
+        vec4f(b_row[3][4u * q], b_row[3][4u * q + 1u], b_row[3][4u * q + 2u], b_row[3][4u * q + 3u]),
+      );
       // @unroll
-      for (var j = 0u; j < TILE_N; j++) {
-        sum[i][j] += v * b_last[j];
+      for (var i = 0u; i < TILE_M; i++) {
+        sum[i][q] += block * a_row[i];
+      }
+    }
+    // @unroll
+    for (var j = 0u; j < REST; j++) {
+      let values = vec4f(b_row[0][LAST + j], b_row[1][LAST + j], b_row[2][LAST + j], b_row[3][LAST + j]);
+      // @unroll
+      for (var i = 0u; i < TILE_M; i++) {
+        rest[i][j] += dot(values, a_row[i]);
       }
     }
   }
 
+  // A store is a long text on software adapters: the loop over them is not unrolled, which halves the compile time. In
+  // fours, since drivers unroll by themselves what runs over a plain array.
+  var result: array<array<vec4f, FOURS>, TILE_M>;
   // @unroll
+  for (var i = 0u; i < TILE_M; i++) {
+    // @unroll
+    for (var q = 0u; q < BLOCKS; q++) {
+      result[i][q] = sum[i][q];
+    }
+    // @unroll
+    for (var j = 0u; j < REST; j++) {
+      result[i][BLOCKS][j] = rest[i][j];
+    }
+  }
   for (var j = 0u; j < TILE_N; j++) {
     let c = column + j * LANES;
-    if (c < n) {
-      var offset = 0.0;
-      if (HAS_BIAS) { offset = bias[c]; }
-      // @unroll
-      for (var i = 0u; i < TILE_M; i++) {
-        if (row + i < m) {
-          y[(part * m + row + i) * n + c] = activate(sum[i][j] + offset);
-        }
-      }
+    if (c >= n) { break; }
+    var offset = 0.0;
+    if (HAS_BIAS) { offset = bias[c]; }
+    for (var i = 0u; i < TILE_M; i++) {
+      if (row + i < m) { y[(part * m + row + i) * n + c] = activate(result[i][j / 4u][j % 4u] + offset); }
     }
   }
 }

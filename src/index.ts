@@ -28,6 +28,7 @@ export {
 } from "./gpu/tuner.js";
 export * from "./ops/activation.js";
 export type { ActivationOptions, FusedActivation } from "./ops/activation_names.js";
+export * from "./ops/cast.js";
 export { clipGradientNorm, clipGradientValue } from "./ops/clip.js";
 export * from "./ops/conv.js";
 export * from "./ops/conv_transpose.js";

@@ -1,4 +1,5 @@
 /** A tensor: a shape, a dtype and a buffer on a device; row-major. */
+import { BEYOND_F16, halfBits, halfToNumber } from "./float16.js";
 import { STORAGE_USAGE, type Storage } from "./gpu/buffers.js";
 import { DisposedError, ShapeError, ValueError } from "./gpu/errors.js";
 import type { Gpu } from "./gpu/gpu.js";
@@ -9,7 +10,10 @@ export type NestedNumbers = number | readonly NestedNumbers[];
 export type TypedData = Float32Array | Uint32Array | Int32Array | Uint8Array | Float64Array;
 
 export interface TensorOptions {
-  /** Default "f32", or "u32" for a Uint32Array. */
+  /**
+   * Default "f32", or "u32" for a Uint32Array. "f16" stores numbers rounded to float16, in half the bytes, for what
+   * takes it: `b` of `matmul`, and `toF32`. It needs no feature of the adapter.
+   */
   readonly dtype?: DType;
   /** Look for NaN and infinity in the data. Default true. */
   readonly checkFinite?: boolean;
@@ -34,7 +38,7 @@ export class Tensor implements View {
     private held: Storage | undefined,
   ) {
     this.size = sizeOf(shape);
-    this.byteLength = 4 * this.size;
+    this.byteLength = byteLengthOf(shape, dtype);
     gpu.scopes.track(this);
   }
 
@@ -62,7 +66,7 @@ export class Tensor implements View {
   }
 
   /**
-   * Waits for all that was recorded and returns the values.
+   * Waits for all that was recorded and returns the values, those of f16 as float32.
    * @throws ProgramError at once inside a scope or program body. Rejects with DisposedError, with DeviceLostError, or
    *   with the first error of the ops recorded before, of which each is told once; later ops work. What a failed op was
    *   to write is missing, and what was to be computed from it: reading that rejects until it is written anew. What was
@@ -75,6 +79,7 @@ export class Tensor implements View {
 
   private async readBack(): Promise<Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>> {
     const bytes = await this.gpu.read(this.live("data"), this.byteLength, "tensor.data");
+    if (this.dtype === "f16") return Float32Array.from(new Uint16Array(bytes, 0, this.size), halfToNumber);
     return this.dtype === "f32" ? new Float32Array(bytes) : new Uint32Array(bytes);
   }
 
@@ -109,7 +114,7 @@ export class Tensor implements View {
         `tensor.write: data has ${values.length} values, and shape [${this.shape}] takes ${this.size}`,
       );
     }
-    this.gpu.upload(this.live("write"), values, "tensor.write");
+    this.gpu.upload(this.live("write"), stored(values, this.dtype), "tensor.write");
     return this;
   }
 
@@ -170,11 +175,12 @@ export function tensor(
   const given = isShape(shapeOrOptions) ? shapeOrOptions : undefined;
   const options: TensorOptions = { ...(given ? {} : shapeOrOptions), ...more };
   const dtype = options.dtype ?? (data instanceof Uint32Array ? "u32" : "f32");
+  checkDType("tensor", dtype);
   const { values, shape } = toTyped("tensor", data, dtype, options.checkFinite ?? true);
   const wanted = given ? resolveShape(given, values.length) : shape;
   const result = empty(gpu, wanted, { dtype });
   try {
-    if (values.length > 0) gpu.upload(result.storage as Storage, values, "tensor");
+    if (values.length > 0) gpu.upload(result.storage as Storage, stored(values, dtype), "tensor");
   } catch (error) {
     result.dispose();
     throw error;
@@ -186,7 +192,7 @@ export function tensor(
 export function empty(gpu: Gpu, shape: Shape, { dtype = "f32" }: Pick<TensorOptions, "dtype"> = {}): Tensor {
   checkShape("empty", shape);
   checkDType("empty", dtype);
-  return new Tensor(gpu, Object.freeze([...shape]), dtype, gpu.acquire(4 * sizeOf(shape)));
+  return new Tensor(gpu, Object.freeze([...shape]), dtype, gpu.acquire(byteLengthOf(shape, dtype)));
 }
 
 /** A tensor of zeros. */
@@ -242,7 +248,7 @@ export function fromBuffer(
   gpu.throwIfDisposed();
   checkShape("fromBuffer", shape);
   checkDType("fromBuffer", dtype);
-  const bytes = 4 * sizeOf(shape);
+  const bytes = byteLengthOf(shape, dtype);
   if (!(buffer.size >= bytes)) {
     throw new ShapeError(
       `fromBuffer: the buffer has ${buffer.size} bytes, and shape [${shape}] takes ${bytes}`,
@@ -276,8 +282,25 @@ function checkIsArray(what: string, shape: Shape): void {
 }
 
 function checkDType(what: string, dtype: DType): void {
-  if (dtype === "f32" || dtype === "u32") return;
-  throw new ShapeError(`${what}: dtype is ${String(dtype)}, and "f32" or "u32" is taken`);
+  if (dtype === "f32" || dtype === "u32" || dtype === "f16") return;
+  throw new ShapeError(`${what}: dtype is ${String(dtype)}, and "f32", "u32" or "f16" is taken`);
+}
+
+/** Bytes of a tensor's buffer; float16 stand in whole words. */
+function byteLengthOf(shape: Shape, dtype: DType): number {
+  const size = sizeOf(shape);
+  return dtype === "f16" ? 4 * Math.ceil(size / 2) : 4 * size;
+}
+
+/** The values as they stand in the buffer. */
+function stored(
+  values: Float32Array | Float64Array | Uint32Array,
+  dtype: DType,
+): Float32Array | Uint32Array | Uint16Array {
+  if (dtype !== "f16") return values as Float32Array | Uint32Array;
+  const halves = new Uint16Array(2 * Math.ceil(values.length / 2));
+  for (let i = 0; i < values.length; i++) halves[i] = halfBits(values[i]);
+  return halves;
 }
 
 /** Fills in a dimension of -1. */
@@ -297,7 +320,7 @@ function toTyped(
   data: NestedNumbers | TypedData,
   dtype: DType,
   checkFinite: boolean,
-): { values: Float32Array | Uint32Array; shape: Shape } {
+): { values: Float32Array | Float64Array | Uint32Array; shape: Shape } {
   const shape = isTyped(data) ? [data.length] : nestedShape(what, data);
   const flat = isTyped(data) ? data : flatten(what, data, shape);
   if (dtype === "u32") {
@@ -312,12 +335,16 @@ function toTyped(
     }
     return { values: Uint32Array.from(flat), shape };
   }
-  const values = flat instanceof Float32Array ? flat : Float32Array.from(flat);
+  const half = dtype === "f16";
+  // A number is rounded once: to float16 from what was given, and not from its float32.
+  const values =
+    flat instanceof Float32Array ? flat : half ? Float64Array.from(flat) : Float32Array.from(flat);
   if (checkFinite) {
+    const beyond = half ? BEYOND_F16 : Number.POSITIVE_INFINITY;
     for (let i = 0; i < values.length; i++) {
-      if (!Number.isFinite(values[i])) {
+      if (!(Math.abs(values[i]) < beyond)) {
         throw new ValueError(
-          `${what}: value ${flat[i]} at index ${i} is not a finite float32; clean the data, or pass { checkFinite: false }`,
+          `${what}: value ${flat[i]} at index ${i} is not a finite ${half ? "float16" : "float32"}; clean the data, or pass { checkFinite: false }`,
         );
       }
     }

@@ -82,6 +82,8 @@ kernels("a record that does not fit its WGSL is refused when the kernel is made"
     [/binding "x" is array<i32>, and an array of f32, u32/, { wgsl: typed("array<i32>") }],
     [/binding "x" is array<f16>/, { wgsl: typed("array<f16>") }],
     [/binding "x" is array<Pair>/, { wgsl: `struct Pair { a: f32, b: f32 } ${typed("array<Pair>")}` }],
+    [/takesF16 has "y", and the name of a "read" or "optional" binding/, { takesF16: ["y"] }],
+    [/takesF16 has "z"/, { takesF16: ["z"] }],
     [/inPlace has \{ z: "x" \}/, { inPlace: { z: "x" } }],
     [/inPlace has \{ y: "y" \}/, { inPlace: { y: "y" } }],
     [/must be a struct/, { wgsl: uniform("", "u32") }],

@@ -87,6 +87,8 @@ const {
   dropoutGrad,
   advance,
   matmul,
+  toF16,
+  toF32,
   sgd,
   adam,
   adamW,
@@ -108,7 +110,7 @@ type Op = (out?: Out) => unknown;
 function calls(gpu: Gpu): Record<string, Op> {
   const inputs = new Map<string, Tensor>();
   /** The input of this shape, the same one at every call. */
-  const input = (dtype: "f32" | "u32", shape: number[], which = ""): Tensor => {
+  const input = (dtype: "f32" | "u32" | "f16", shape: number[], which = ""): Tensor => {
     const key = `${dtype} ${shape} ${which}`;
     const known = inputs.get(key) ?? empty(gpu, shape, { dtype });
     inputs.set(key, known);
@@ -156,6 +158,9 @@ function calls(gpu: Gpu): Record<string, Op> {
     gatherRowsGrad: (out) => gatherRowsGrad(x, labels, { inputShape: [10, 8], out }),
     "gatherRowsGrad, many rows": () => gatherRowsGrad(t(40, 8), u(40), { inputShape: [10, 8] }),
     matmul: (out) => matmul(x, t(8, 12), { bias: t(12), activation: "relu", out }),
+    "matmul, b f16": (out) => matmul(x, input("f16", [8, 12]), { out }),
+    toF16: (out) => toF16(odd, { out }),
+    toF32: (out) => toF32(input("f16", [5, 7]), { out }),
     "matmul, odd": (out) => matmul(odd, t(7, 3), { out }),
     "matmul, deep": () => matmul(t(4, 20_000), t(20_000, 4)),
     "matmul, transposed": () => matmul(x, y, { transposeA: true }),
@@ -301,7 +306,7 @@ leaks("an op leaves its results and nothing else", async () => {
 
 leaks("an op that is given a wrong out throws and leaves nothing", async () => {
   const check = (gpu: Gpu, op: Op) => {
-    for (const dtype of ["f32", "u32"] as const) {
+    for (const dtype of ["f32", "u32", "f16"] as const) {
       const out = empty(gpu, [1, 1, 3, 1, 1, 11], { dtype });
       const before = held(gpu);
       assert.throws(

@@ -2,6 +2,7 @@ import { KernelError } from "handgrad";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type Constants, specializeWgsl } from "../src/gpu/wgsl.js";
+import { halfBinding } from "../src/gpu/half_binding.js";
 import { mergeBinding, readInterface } from "../src/gpu/wgsl_interface.js";
 import { assertRejects } from "./helpers/errors.js";
 
@@ -229,6 +230,31 @@ y[i] = x[i] + p.x + xx;`;
     mergeBinding(source, "x", "y"),
     `\n@group(0) @binding(1) var<storage, read_write> y: array<f32>;\ny[i] = y[i] + p.x + xx;`,
   );
+});
+
+wgsl("a binding that is stored as f16: its declaration and its loads, comments aside", async () => {
+  const source = `// b[0] is the first
+@group(0) @binding(1) var<storage, read> b: array<vec4f>; // b
+fn sum(x: u32) -> vec4f {
+  return b[b_at[x] + 1u] + params.b[0] + b[2u * x]; // b
+}`;
+  const code = halfBinding("k", source, "b", 4).split("\n");
+  assert.equal(code.slice(0, 5), [
+    "// b[0] is the first",
+    "@group(0) @binding(1) var<storage, read> b: array<vec2u>; // b",
+    "fn sum(x: u32) -> vec4f {",
+    "  return load_half_b(b_at[x] + 1u) + params.b[0] + load_half_b(2u * x); // b",
+    "}",
+  ]);
+  assert.match(code[5], /^fn load_half_b\(i: u32\) -> vec4f \{ return vec4f\(unpack2x16float\(b\[i\]\.x\), /);
+  for (const use of ["arrayLength(&b)", "b[b[0]]", "b[a", "b = 1"]) {
+    const wrong = `${source}\nlet y = ${use};`;
+    await assertRejects(
+      () => halfBinding("k", wrong, "b", 4),
+      KernelError,
+      /^k\.wgsl:6: .*only loaded from, as b\[index\]/,
+    );
+  }
 });
 
 wgsl.run();

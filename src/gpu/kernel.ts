@@ -6,6 +6,7 @@ import type { Storage } from "./buffers.js";
 import type { Bound } from "./commands.js";
 import { DisposedError, KernelError, LimitError, ShapeError } from "./errors.js";
 import type { Gpu } from "./gpu.js";
+import { halfBinding } from "./half_binding.js";
 import type { PipelineSource } from "./pipelines.js";
 import type { BindingMode, Grid, KernelRecord, RunOptions, Shape, Shapes, View } from "./kernel_record.js";
 import { packUniforms } from "./uniforms.js";
@@ -175,7 +176,11 @@ export class Kernel<Options = undefined> {
           `fold it with gridFor() or split the tensors`,
       );
     }
-    const pipeline = gpu.pipelines.get(this.source, constants, merged);
+    const halves = record.takesF16?.filter((name) => inputs[name]?.dtype === "f16");
+    const pipeline = gpu.pipelines.get(this.source, constants, {
+      merged,
+      halves: halves && halves.length > 0 ? halves : undefined,
+    });
     const declared = this.source.interface.uniform;
     if (x > 0 && y > 0 && z > 0) {
       gpu.record({
@@ -207,17 +212,17 @@ export class Kernel<Options = undefined> {
       throw new DisposedError(`${this.name}: "${name}" was disposed; keep it until its last use`);
     if (view.gpu !== gpu)
       throw new ShapeError(`${this.name}: "${name}" lives on another gpu than the other inputs`);
-    if (view.dtype !== dtype) {
-      throw new ShapeError(
-        `${this.name}: "${name}" is ${view.dtype}, and ${dtype} is taken; make it with { dtype: "${dtype}" }`,
-      );
+    const half = view.dtype === "f16" && this.record.takesF16?.includes(name);
+    if (view.dtype !== dtype && !half) {
+      const remedy = view.dtype === "f16" ? "cast it with toF32()" : `make it with { dtype: "${dtype}" }`;
+      throw new ShapeError(`${this.name}: "${name}" is ${view.dtype}, and ${dtype} is taken; ${remedy}`);
     }
     this.checkWidth(name, view, binding);
   }
 
   /** A binding of vectors does not see the values behind the last whole vector. */
   private checkWidth(name: string, view: View, { width }: Binding): void {
-    const size = view.byteLength / 4;
+    const size = sizeOf(view.shape);
     if (size % width === 0) return;
     throw new ShapeError(
       `${this.name}: "${name}" has ${size} values, and the kernel reads or writes them in vectors of ${width}; ` +
@@ -317,6 +322,16 @@ function matchBindings<O>(record: KernelRecord<O>, declared: WgslInterface): Bin
     throw new KernelError(
       `kernel ${record.name}: inPlace has { ${output}: "${input}" }, and the name of a "write" binding with that of ` +
         `an input is taken`,
+    );
+  }
+  for (const name of record.takesF16 ?? []) {
+    const binding = declared.storage.find((one) => one.name === name);
+    if (binding && !binding.writable && binding.dtype === "f32") {
+      halfBinding(record.name, record.wgsl, name, binding.width); // throws for what cannot be rewritten
+      continue;
+    }
+    throw new KernelError(
+      `kernel ${record.name}: takesF16 has "${name}", and the name of a "read" or "optional" binding of f32 is taken`,
     );
   }
   return declared.storage.map((binding) => {

@@ -5,7 +5,8 @@ import type { UniformValue } from "./uniforms.js";
 import type { Constants } from "./wgsl.js";
 
 export type { UniformValue } from "./uniforms.js";
-export type DType = "f32" | "u32";
+/** f16 is a form of storage: what reads it computes in f32, and no kernel writes it but `toF16`. */
+export type DType = "f32" | "u32" | "f16";
 export type Shape = readonly number[];
 /** Shapes by binding name; an optional input that was not given is undefined. */
 export type Shapes = Readonly<Record<string, Shape>>;
@@ -51,6 +52,8 @@ export interface KernelRecord<Options = undefined> {
   readonly wgsl: string;
   /** Storage bindings of group 0 in the order of `@binding`, by the names that the WGSL gives them. */
   readonly bindings: Readonly<Record<string, BindingMode>>;
+  /** `read` and `optional` bindings of f32 that are only loaded from and may also be given as f16, at half the bytes. */
+  readonly takesF16?: readonly string[];
   /** Outputs that may be the same tensor as an input, as `{ y: "x" }`: each invocation reads its element first. */
   readonly inPlace?: Readonly<Record<string, string>>;
   /** Values for the marked block of constants. */

@@ -3,6 +3,7 @@
  * a later call tries again. The key holds what the pipeline depends on: source, constants and binding modes.
  */
 import { KernelError, LimitError } from "./errors.js";
+import { halfBinding } from "./half_binding.js";
 import { type Constants, specializeWgsl } from "./wgsl.js";
 import { mergeBinding, type WgslInterface } from "./wgsl_interface.js";
 
@@ -25,7 +26,15 @@ export interface PipelineSource {
   readonly interface: WgslInterface;
 }
 
-/** Pipelines of one source text by constants and merged bindings. */
+/** How the bindings of one call differ from those that the WGSL declares. */
+export interface BindingForms {
+  /** [input, output] of an in-place call. */
+  readonly merged?: readonly [string, string];
+  /** Inputs that are stored as f16. */
+  readonly halves?: readonly string[];
+}
+
+/** Pipelines of one source text by constants and forms of the bindings. */
 type Variants = Map<string, Pipeline>;
 
 export class PipelineCache {
@@ -39,15 +48,17 @@ export class PipelineCache {
 
   constructor(private readonly device: GPUDevice) {}
 
-  /** The pipeline of a source with these constants; `merged` names [input, output] of an in-place call. */
-  get(source: PipelineSource, constants: Constants, merged?: readonly [string, string]): Pipeline {
+  /** The pipeline of a source with these constants. */
+  get(source: PipelineSource, constants: Constants, { merged, halves }: BindingForms = {}): Pipeline {
     this.lookups++;
     const variants = this.variantsOf(source);
     let key = merged ? merged.join("=") : "";
+    if (halves) key += `|${halves.join()}`;
     for (const name in constants) key += `;${name}:${constants[name]}`;
     const known = variants.get(key);
     if (known) return known;
-    const text = merged ? mergeBinding(source.wgsl, merged[0], merged[1]) : source.wgsl;
+    let text = merged ? mergeBinding(source.wgsl, merged[0], merged[1]) : source.wgsl;
+    for (const name of halves ?? []) text = halfBinding(source.name, text, name, widthOf(source, name));
     const pipeline = this.compile(source, text, constants, merged?.[0]);
     variants.set(key, pipeline);
     pipeline.ready.catch(() => variants.delete(key));
@@ -130,6 +141,10 @@ export class PipelineCache {
     this.layouts.set(key, layout);
     return layout;
   }
+}
+
+function widthOf({ interface: { storage } }: PipelineSource, name: string): number {
+  return storage.find((binding) => binding.name === name)?.width ?? 1;
 }
 
 /** The compiler's messages, each with the line of the `.wgsl` file it speaks of. */

@@ -1,3 +1,4 @@
+import { halfToNumber } from "../float16.js";
 import { FormatError } from "../gpu/errors.js";
 import type { NumberArray } from "./array.js";
 
@@ -97,20 +98,6 @@ export function littleEndianBytes(data: NumberArray): Uint8Array<ArrayBuffer> {
     swapBytes(copy, data.BYTES_PER_ELEMENT);
   }
   return copy;
-}
-
-/** IEEE 754 binary16: 1 sign, 5 exponent (bias 15) and 10 fraction bits. */
-function halfToNumber(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1;
-  const exponent = (half >>> 10) & 0x1f;
-  const fraction = half & 0x3ff;
-  if (exponent === 0) {
-    return sign * fraction * 2 ** -24;
-  }
-  if (exponent === 31) {
-    return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  }
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
 function wideToNumbers(wide: BigInt64Array | BigUint64Array, name: string): Float64Array {

@@ -3,14 +3,14 @@ import gatherRowsWgsl from "../../shaders/gather_rows.wgsl";
 import scatterAddRowsWgsl from "../../shaders/scatter_add_rows.wgsl";
 import { ShapeError } from "../gpu/errors.js";
 import { defineKernel, gridFor, type Shape, sizeOf } from "../gpu/kernel.js";
-import { clear, type Tensor, zeros } from "../tensor.js";
+import { clear, type DType, type Tensor, zeros } from "../tensor.js";
 import { refuseShared } from "./aliasing.js";
 import { orderOfRows } from "./radix_sort.js";
 import { strideGrid } from "./stride_grid.js";
 import { fromWords, withWords } from "./words.js";
 
 /** The bits of a NaN, and of the largest u32: what stands for a row that x does not have. */
-const MISSING = { f32: 0x7fc00000, u32: 0xffffffff } as const;
+const missingOf = (dtype: DType): number => (dtype === "f32" ? 0x7fc00000 : 0xffffffff);
 
 const gatherKernel = defineKernel<{ missing: number }>({
   name: "gather_rows",
@@ -53,7 +53,7 @@ const scatterKernel = defineKernel<{ width: number }>({
 export function gatherRows(x: Tensor, rows: Tensor, { out }: { readonly out?: Tensor } = {}): Tensor {
   const result = withWords({ x, out }, (words) => {
     const inputs = { x: words.x, rows };
-    const { y } = gatherKernel.run(inputs, { missing: MISSING[x.dtype] }, { out: { y: words.out } });
+    const { y } = gatherKernel.run(inputs, { missing: missingOf(x.dtype) }, { out: { y: words.out } });
     return fromWords(y, x.dtype, out);
   });
   x.gpu.scanForNonFinite("gather_rows", "y", result);

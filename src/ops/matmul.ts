@@ -3,7 +3,7 @@ import { ShapeError } from "../gpu/errors.js";
 import type { Gpu } from "../gpu/gpu.js";
 import { type Shape, sizeOf } from "../gpu/kernel.js";
 import type { Trial } from "../gpu/tuner.js";
-import { type Tensor, zeros } from "../tensor.js";
+import { type DType, type Tensor, zeros } from "../tensor.js";
 import { broadcastTo } from "./binary.js";
 import { broadcastShape } from "./broadcast.js";
 import { type ActivationOptions, checkEpilogue, DEFAULT_SLOPE } from "./activation_names.js";
@@ -23,7 +23,8 @@ export interface MatmulOptions extends ActivationOptions {
 /**
  * y = activation(op(a) · op(b) + bias).
  * @param a [..., m, k], or [..., k, m] with transposeA
- * @param b [..., k, n], or [..., n, k] with transposeB; batch dimensions broadcast
+ * @param b [..., k, n], or [..., n, k] with transposeB; batch dimensions broadcast. It may be f16 (`toF16`, or
+ *   `tensor` with `{ dtype: "f16" }`): its values then are rounded, its bytes half as many, the sums f32 as ever
  * @returns [..., m, n]
  * @throws ShapeError if the inner dimensions differ or the batch dimensions do not broadcast; ValueError for an unknown
  *   activation or a slope below 0
@@ -39,13 +40,17 @@ export function matmulWithPlan(
   a: Tensor,
   b: Tensor,
   options: MatmulOptions,
-  choose: (gpu: Gpu, sizes: MatmulSizes) => MatmulPlan,
+  choose: (gpu: Gpu, sizes: MatmulSizes, dtypeB: DType) => MatmulPlan,
 ): Tensor {
   const { transposeA = false, transposeB = false, bias, out } = options;
   checkEpilogue("matmul", options);
   const sizes = matmulSizes(a.shape, b.shape, transposeA, transposeB, bias?.shape);
   const [wholeA, wholeB] = [repeatBatch(a, sizes.y), repeatBatch(b, sizes.y)];
-  const y = runMatmul({ a: wholeA, b: wholeB, bias, out }, callOf(sizes, options), choose(a.gpu, sizes));
+  const y = runMatmul(
+    { a: wholeA, b: wholeB, bias, out },
+    callOf(sizes, options),
+    choose(a.gpu, sizes, b.dtype),
+  );
   if (wholeA !== a) wholeA.dispose();
   if (wholeB !== b) wholeB.dispose();
   return y;
@@ -63,21 +68,22 @@ function callOf(sizes: MatmulSizes, { activation, slope = DEFAULT_SLOPE }: Matmu
   return { sizes, activation, slope };
 }
 
-function pickPlan(gpu: Gpu, sizes: MatmulSizes): MatmulPlan {
+function pickPlan(gpu: Gpu, sizes: MatmulSizes, dtypeB: DType): MatmulPlan {
   const { m, n, k, batch, transposeA, transposeB } = sizes;
-  const key = `matmul ${batch}×${m}×${k}×${n}${transposeA ? " aᵀ" : ""}${transposeB ? " bᵀ" : ""}`;
+  const form = `${transposeA ? " aᵀ" : ""}${transposeB ? " bᵀ" : ""}${dtypeB === "f16" ? " b f16" : ""}`;
+  const key = `matmul ${batch}×${m}×${k}×${n}${form}`;
   return gpu.tuner.pick(
     key,
     () => matmulPlans(adapterTraits(gpu), sizes),
-    (device, plan) => trial(device, sizes, plan),
+    (device, plan) => trial(device, sizes, dtypeB, plan),
   );
 }
 
 /** The product on zeros: its time does not depend on the values. */
-function trial(gpu: Gpu, sizes: MatmulSizes, plan: MatmulPlan): Trial {
+function trial(gpu: Gpu, sizes: MatmulSizes, dtype: DType, plan: MatmulPlan): Trial {
   const { m, n, k, batch, strideA, strideB, transposeA, transposeB } = sizes;
   const a = zeros(gpu, [strideA === 0 ? 1 : batch, ...(transposeA ? [k, m] : [m, k])]);
-  const b = zeros(gpu, [strideB === 0 ? 1 : batch, ...(transposeB ? [n, k] : [k, n])]);
+  const b = zeros(gpu, [strideB === 0 ? 1 : batch, ...(transposeB ? [n, k] : [k, n])], { dtype });
   const out = zeros(gpu, sizes.y);
   return {
     run: () => {

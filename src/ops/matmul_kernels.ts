@@ -39,7 +39,10 @@ interface ProductCall extends MatmulCall {
   readonly plan: MatmulPlan;
 }
 
-const LANES_STEP = 4;
+/** On 4 lanes (SwiftShader) tiles of so many results store them in a loop, which halves their compile time. */
+const ROLLED_RESULTS = 128;
+/** And so many take 8 k's a step: each sum goes back to its variable, which is dear there, half as often. */
+const LONG_STEP_RESULTS = 256;
 /** The kernels that load vec4. */
 const VECTORS: ReadonlySet<MatmulKernel> = new Set(["subgroup", "register_tile"]);
 /** The kernels that compute a slice of k. */
@@ -50,14 +53,15 @@ function product(
   name: string,
   wgsl: string,
   vector: number,
-  tile: (plan: MatmulPlan) => Constants,
+  tile: (plan: MatmulPlan, sizes: MatmulSizes) => Constants,
 ): Kernel<ProductCall> {
   const record: KernelRecord<ProductCall> = {
     name,
     wgsl,
     bindings: { a: "read", b: "read", bias: "optional", y: "write" },
+    takesF16: ["b"],
     constants: (_shapes, { plan, sizes, activation }) => ({
-      ...tile(plan),
+      ...tile(plan, sizes),
       TRANSPOSE_A: sizes.transposeA,
       TRANSPOSE_B: sizes.transposeB,
       ACTIVATION: activation ? ACTIVATION_CODE[activation] : 0,
@@ -95,11 +99,12 @@ const tileConstants = ({ tileM, tileN, groupM, groupN }: MatmulPlan): Constants 
 });
 
 const kernels: Readonly<Record<MatmulKernel, Kernel<ProductCall>>> = {
-  subgroup: product("matmul_subgroup", subgroupWgsl, 4, ({ tileM, tileN, groupN }) => ({
+  subgroup: product("matmul_subgroup", subgroupWgsl, 4, ({ tileM, tileN, groupN }, { k }) => ({
     TILE_M: tileM,
     TILE_N: tileN,
-    STEP: LANES_STEP,
+    STEP: groupN === 4 && tileM * tileN >= LONG_STEP_RESULTS && k % 8 === 0 ? 8 : 4,
     LANES: groupN,
+    ROLLED: groupN === 4 && tileM * tileN >= ROLLED_RESULTS,
   })),
   subgroup_any_shape: product(
     "matmul_subgroup_any_shape",

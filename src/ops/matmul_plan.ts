@@ -116,8 +116,9 @@ function softwarePlans({ lanes }: AdapterTraits, shape: MatmulShape): MatmulPlan
     const large = plan("register_tile", shape, [16, 16], [1, 4]);
     return work < LARGE_WORK ? [small, large] : [large, small];
   }
-  // With a single row nothing of a is shared.
-  const row = m === 1 && aligned ? [plan("register_tile", shape, [1, 4], [1, 32])] : [];
+  // With a single row nothing of a is shared: 8 columns an invocation halve the loads of a, 4 suit fewer columns.
+  const widths = m === 1 && aligned ? (n >= 1024 ? [8, 4] : [4, 8]) : [];
+  const row = widths.map((width) => plan("register_tile", shape, [1, width], [1, 32]));
   const subgroup = (tileM: number, tileN: number): MatmulPlan =>
     plan(aligned ? "subgroup" : "subgroup_any_shape", shape, [tileM, tileN], [1, lanes], FEW_GROUPS.software);
   // The loads of a step of 4 are dealt to the lanes: with vec4 a tile has at least as many rows as there are lanes.
@@ -129,13 +130,13 @@ function softwarePlans({ lanes }: AdapterTraits, shape: MatmulShape): MatmulPlan
   const fitting = rows.find((size) => size >= Math.min(m, most)) ?? 16;
   const narrow = aligned ? 4 : Math.min(4, Math.ceil(n / lanes));
   const columns = lanes === 4 && n > 16 && work > QUICK_WORK ? 8 : narrow;
-  const tall = fitting === 16 && lanes === 4 && work >= (aligned ? LARGE_WORK : LARGE_WORK / 2) && m >= 64;
+  const tall = aligned && fitting === 16 && lanes === 4 && work >= LARGE_WORK / 2 && m >= 64;
   const first = tall ? subgroup(32, columns) : subgroup(fitting, columns);
   const others = [
     subgroup(rows[0], narrow),
     subgroup(16, narrow),
     subgroup(16, 2 * narrow),
-    subgroup(32, lanes === 4 ? 2 * narrow : narrow),
+    ...(aligned ? [subgroup(32, lanes === 4 ? 2 * narrow : narrow)] : []),
   ];
   return unique([...row, first, ...others]);
 }
