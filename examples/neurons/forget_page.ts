@@ -20,7 +20,7 @@ export function forgettingSection({ rows, comparisons }: ForgettingResults): Sec
       title: titleOf(row),
       value: row.acc,
       spread: row.sd,
-      marked: row.rule === "backpropagation" || row.rule === "adagrad",
+      marked: row.strategy !== "naive" || row.rule === "backpropagation" || row.rule === "adagrad",
     }));
     const best = own.find(
       (row) => row.strategy === "naive" && !["backpropagation", "adagrad"].includes(row.rule),
@@ -30,7 +30,7 @@ export function forgettingSection({ rows, comparisons }: ForgettingResults): Sec
 <div class="pair">${figure(
       dotPlot(name, dots, { guide: plain?.acc, format: percent }),
       "Mean accuracy over all tasks at the end (ACC), with the standard deviation over seeds. The dashed line is " +
-        "backpropagation at its best constant rate; backpropagation and Adagrad have the second color.",
+        "backpropagation at its best constant rate; backpropagation, with and without strategies, and Adagrad have the second color.",
     )}
 ${maps.join("\n")}</div>
 ${htmlTable(

@@ -13,7 +13,10 @@ export interface Dot {
 
 const WIDTH = 460;
 const ROW = 19;
-const MARGIN = { left: 178, right: 18, top: 26, bottom: 34 };
+const MARGIN = { right: 18, top: 26, bottom: 34 };
+/** Room for names: at least this, and so much a letter of the longest. */
+const LEFT = 178;
+const LETTER = 6.3;
 
 /**
  * A line a dot, in the order given, over a linear axis.
@@ -26,10 +29,11 @@ export function dotPlot(
 ): string {
   const ends = dots.flatMap(({ value, spread }) => [value - spread, value + spread]);
   const height = MARGIN.top + ROW * dots.length + MARGIN.bottom;
+  const left = Math.max(LEFT, 14 + LETTER * Math.max(...dots.map((dot) => dot.title.length)));
   const x = scaleLinear()
     .domain([Math.min(...ends), Math.max(...ends)])
     .nice()
-    .range([MARGIN.left, WIDTH - MARGIN.right]);
+    .range([left, WIDTH - MARGIN.right]);
   const bottom = height - MARGIN.bottom;
   const axis = x
     .ticks(5)
@@ -47,7 +51,7 @@ export function dotPlot(
     const y = MARGIN.top + ROW * (index + 0.5);
     const color = marked ? "second" : "first";
     return (
-      `<text x="${MARGIN.left - 10}" y="${y + 4}" text-anchor="end">${escapeHtml(name)}</text>` +
+      `<text x="${left - 10}" y="${y + 4}" text-anchor="end">${escapeHtml(name)}</text>` +
       `<line x1="${x(value - spread)}" x2="${x(value + spread)}" y1="${y}" y2="${y}" ` +
       `stroke="var(--${color})" stroke-width="2" stroke-opacity="0.5"/>` +
       `<circle class="${color}" cx="${x(value)}" cy="${y}" r="4"/>`
@@ -55,6 +59,6 @@ export function dotPlot(
   });
   return (
     `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escapeHtml(title)}">` +
-    `<text x="${MARGIN.left}" y="15">${escapeHtml(title)}</text>${[...axis, dashed, ...lines].join("")}</svg>`
+    `<text x="${left}" y="15">${escapeHtml(title)}</text>${[...axis, dashed, ...lines].join("")}</svg>`
   );
 }
