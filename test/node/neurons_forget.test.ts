@@ -42,6 +42,28 @@ forget("shards of a sweep join to what the whole chooses", async () => {
   for (const { constant } of one.choices) assert.is(constant.schedule, "constant");
 });
 
+forget("strategies are searched as rules are, with their strengths", async () => {
+  const options = [
+    ...TINY,
+    "--stream",
+    "split-domain",
+    "--rules",
+    "joint,si",
+    "--configs",
+    "4",
+    "--seeds",
+    "1",
+  ];
+  const { code, stderr } = await run("sweep", ...options, "--out", join(out, "strategies"));
+  assert.is(code, 0, stderr);
+  const { choices } = await json("strategies", "sweep-split-domain.json");
+  const of = (name: string) => choices.find(({ rule }: { rule: string }) => rule === name);
+  assert.is(of("joint").constant.strength, undefined);
+  assert.ok(of("si").constant.strength > 0 && of("si").scheduled.strength > 0);
+  // All at once leave one row: its mean counts.
+  assert.ok(of("joint").scheduledAcc > 0 && of("joint").scheduledAcc <= 1);
+});
+
 forget("forget: rows with all of R, the same again without doing anything twice", async () => {
   const options = [...TINY, "--streams", "split-domain", "--strategies", "naive,joint,ewc", "--seeds", "2"];
   const rules = ["--rules", "backpropagation,square-1"];
@@ -56,7 +78,9 @@ forget("forget: rows with all of R, the same again without doing anything twice"
     if (row.strategy !== "joint") assert.ok(Math.abs(row.accs[0] - continualMetrics(row.allR[0]).acc) < 1e-4);
   }
   assert.ok(rows.some(({ strategy }) => strategy === "joint"));
-  assert.is(rows.filter(({ strategy }) => strategy === "ewc").length, 3);
+  const ewc = rows.filter(({ strategy }) => strategy === "ewc");
+  assert.equal(ewc.map(({ choosing }) => choosing).sort(), ["constant", "scheduled"]);
+  for (const { rule, config } of ewc) assert.ok(rule === "ewc" && Number(config.strength) > 0);
   const again = await run("forget", ...options, ...rules, "--out", out);
   assert.is(again.code, 0, again.stderr);
   assert.equal(await json("forgetting.json"), rows);
