@@ -81,20 +81,20 @@ export function planOf({ images, dearImages, tuned, smallLayers }: PlanOptions):
     },
     {
       ...common,
-      name: PARTS.exact,
-      images: dearImages,
-      methods: CHEAP_METHODS,
-      settings: [
-        { name: EXACT_SETTING, copies: COPIES, ratios: { all: small }, variants: ["spade", "fastspade"] },
-      ],
-    },
-    {
-      ...common,
       name: PARTS.clean,
       images: dearImages,
       methods: CHEAP_METHODS.filter((method) => PAPER_METHODS.includes(method)),
       settings: [
         { name: "tuned for all", copies: COPIES, ratios: { all: tuned.one }, variants: ["fastspade"] },
+      ],
+    },
+    {
+      ...common,
+      name: PARTS.exact,
+      images: dearImages,
+      methods: CHEAP_METHODS,
+      settings: [
+        { name: EXACT_SETTING, copies: COPIES, ratios: { all: small }, variants: ["spade", "fastspade"] },
       ],
     },
   ];
