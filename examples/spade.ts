@@ -42,6 +42,13 @@ const HELP = `npm run spade -- COMMAND [options]
 /** Of the networks that the experiment looks into. */
 const WIDTH = 16;
 
+/** Those networks; all where there are none of this width. */
+async function usualNets(folder: string): Promise<string[]> {
+  const names = await netNames(folder);
+  const usual = names.filter((name) => widthOf(name) === WIDTH);
+  return usual.length > 0 ? usual : names;
+}
+
 const COMMON = `  --seed N       default 1
   --quick        under two minutes on two cores
   --adapter NAME hardware, software, swiftshader, lavapipe or part of a name (default: the best there is)
@@ -99,7 +106,7 @@ ${COMMON}`;
 
 const VISUALIZE_HELP = `npm run spade -- visualize [options]
 
-  --nets LIST    networks with commas (default all; the first with --quick)
+  --nets LIST    networks with commas (default those of width 16; the first with --quick)
   --weights DIR  where they are (default ${WEIGHTS_FOLDER})
   --tuned DIR    where the ratios from \`tune\` are (default ${WEIGHTS_FOLDER})
   --each N       pictures of each kind and trigger (default 3; 1 with --quick)
@@ -238,7 +245,7 @@ async function experiment(args: string[]): Promise<void> {
   if (values.help) return console.log(EXPERIMENT_HELP);
   const { quick, out, adapter, fresh } = values;
   const shard = parseShard(values.shard);
-  const names = (await netNames(values.weights)).filter((name) => widthOf(name) === WIDTH);
+  const names = await usualNets(values.weights);
   const nets = values.nets?.split(",") ?? (quick ? names.slice(0, 1) : names);
   const images = wholeNumber("images", values.images ?? (quick ? "4" : "100"), 0);
   const dearImages = wholeNumber("dear", values.dear ?? (quick ? "0" : "20"), 0);
@@ -298,7 +305,7 @@ async function visualize(args: string[]): Promise<void> {
   const { values } = parseArgs({ args, options });
   if (values.help) return console.log(VISUALIZE_HELP);
   const { quick, out, weights, tuned } = values;
-  const names = await netNames(weights);
+  const names = await usualNets(weights);
   const each = wholeNumber("each", values.each ?? (quick ? "1" : "3"), 1);
   const steps = wholeNumber("steps", values.steps ?? (quick ? "32" : "128"), 1);
   const seed = wholeNumber("seed", values.seed, 0);
