@@ -1,15 +1,23 @@
-// Networks pruned to one sample, from the command line: `npm run spade -- train | tune | experiment | merge | explain`.
+// Networks pruned to one sample, from the command line: `npm run spade -- train | tune | experiment | landscape | …`.
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Gpu, ValueError } from "handgrad";
 import { failWith, withGpu } from "./command.js";
-import { checkpointFile, makeFolder, parseShard, SHARD_HELP, shardFiles } from "./experiment/shard.js";
+import {
+  checkpointFile,
+  makeFolder,
+  parseShard,
+  type Shard,
+  SHARD_HELP,
+  shardFiles,
+} from "./experiment/shard.js";
 import { writeWhole } from "./experiment/write_whole.js";
-import { NAME, resultFile, runExperiment, summarize } from "./spade/experiment.js";
+import { NAME, runExperiment, summarize } from "./spade/experiment.js";
 import { EXPLAIN_HELP, EXPLAIN_OPTIONS, readExplain, runExplain } from "./spade/explain.js";
-import { netNames, WEIGHTS_FOLDER } from "./spade/nets.js";
+import { LANDSCAPE, runLandscape, summarizeLandscape } from "./spade/landscape.js";
+import { netNames, WEIGHTS_FOLDER, widthOf } from "./spade/nets.js";
 import type { TunedRatios } from "./spade/plan.js";
-import { printExperiment } from "./spade/print.js";
+import { printExperiment, printLandscape } from "./spade/print.js";
 import { printSpeed, runSpeed } from "./spade/speed.js";
 import { runTrain } from "./spade/train.js";
 import { runTune } from "./spade/tune.js";
@@ -24,13 +32,24 @@ const HELP = `npm run spade -- COMMAND [options]
                JSON and NPY
   experiment   attributions against the masks of planted triggers, in the network, in its traces and in the controls;
                writes experiment.json
-  merge        joins the shards of an experiment
+  landscape    the same with other ratios, kinds of copies, widths and fainter triggers; writes landscape.json
+  merge        joins the shards of either
   tune         searches for a network's ratios on scenes that the experiment does not look at; writes NET.ratios.json
   visualize    what excites the triggers' classes, in the network and in traces; writes sheets and causes.json
   train        plants the triggers and trains a network on them; writes safetensors
   speed        times traces on this adapter; writes speed.json
 
   --help       the options of a command`;
+
+/** Of the networks that the experiment looks into. */
+const WIDTH = 16;
+
+/** Those networks; all where there are none of this width. */
+async function usualNets(folder: string): Promise<string[]> {
+  const names = await netNames(folder);
+  const usual = names.filter((name) => widthOf(name) === WIDTH);
+  return usual.length > 0 ? usual : names;
+}
 
 const COMMON = `  --seed N       default 1
   --quick        under two minutes on two cores
@@ -68,18 +87,28 @@ const EXPERIMENT_HELP = `npm run spade -- experiment [options]
 
 Goes on from where the same command was interrupted; more images add to those that are done.
 
+  --nets LIST    networks with commas (default those of width 16; the first with --quick)
+  --weights DIR  where they are (default ${WEIGHTS_FOLDER})
+  --images N     scenes a network, in fours (default 100; 4 with --quick)
+  --dear N       of these for LIME, occlusion, ablation, the exact solver and as clean images (default 20; 0 with
+                 --quick)
+  --tuned DIR    where the ratios from \`tune\` are (default ${WEIGHTS_FOLDER})
+${SHARD_HELP}
+${COMMON}`;
+
+const LANDSCAPE_HELP = `npm run spade -- landscape [options]
+
+Goes on from where the same command was interrupted; more images add to those that are done.
+
   --nets LIST    networks with commas (default all; the first with --quick)
   --weights DIR  where they are (default ${WEIGHTS_FOLDER})
-  --images N     scenes a network (default 100; 4 with --quick)
-  --dear N       scenes a network for LIME, occlusion, ablation and the exact solver (default 20; 0 with --quick)
-  --landscape N  tuning scenes a network, on which untuned ratios and kinds of copies are compared (default 0)
-  --tuned DIR    where the ratios from \`tune\` are (default ${WEIGHTS_FOLDER})
+  --images N     scenes a width, shared by its networks in fours (default 12; 4 with --quick)
 ${SHARD_HELP}
 ${COMMON}`;
 
 const VISUALIZE_HELP = `npm run spade -- visualize [options]
 
-  --nets LIST    networks with commas (default all; the first with --quick)
+  --nets LIST    networks with commas (default those of width 16; the first with --quick)
   --weights DIR  where they are (default ${WEIGHTS_FOLDER})
   --tuned DIR    where the ratios from \`tune\` are (default ${WEIGHTS_FOLDER})
   --each N       pictures of each kind and trigger (default 3; 1 with --quick)
@@ -88,7 +117,8 @@ ${COMMON}`;
 
 const MERGE_HELP = `npm run spade -- merge [options]
 
-  --out FOLDER   where the shards are and experiment.json goes (default out/spade)`;
+  --landscape    of the landscape, not the experiment
+  --out FOLDER   where the shards are and the JSON goes (default out/spade)`;
 
 const SPEED_HELP = `npm run spade -- speed [options]
 
@@ -118,6 +148,7 @@ async function main([command, ...args]: string[]): Promise<void> {
 const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   explain,
   experiment,
+  landscape,
   merge,
   tune,
   visualize,
@@ -230,7 +261,6 @@ async function experiment(args: string[]): Promise<void> {
     weights: { type: "string", default: WEIGHTS_FOLDER },
     images: { type: "string" },
     dear: { type: "string" },
-    landscape: { type: "string", default: "0" },
     tuned: { type: "string", default: WEIGHTS_FOLDER },
     shard: { type: "string" },
     fresh: { type: "boolean", default: false },
@@ -239,11 +269,10 @@ async function experiment(args: string[]): Promise<void> {
   if (values.help) return console.log(EXPERIMENT_HELP);
   const { quick, out, adapter, fresh } = values;
   const shard = parseShard(values.shard);
-  const names = await netNames(values.weights);
+  const names = await usualNets(values.weights);
   const nets = values.nets?.split(",") ?? (quick ? names.slice(0, 1) : names);
   const images = wholeNumber("images", values.images ?? (quick ? "4" : "100"), 0);
   const dearImages = wholeNumber("dear", values.dear ?? (quick ? "0" : "20"), 0);
-  const landscapeImages = wholeNumber("landscape", values.landscape, 0);
   const seed = wholeNumber("seed", values.seed, 0);
   const tuned: Record<string, TunedRatios> = {};
   for (const net of nets) tuned[net] = await readTuned(net, values.tuned);
@@ -254,7 +283,6 @@ async function experiment(args: string[]): Promise<void> {
       weights: values.weights,
       images,
       dearImages,
-      landscapeImages,
       tuned,
       seed,
       out,
@@ -262,8 +290,31 @@ async function experiment(args: string[]): Promise<void> {
       fresh,
     }),
   );
-  if (shard.count === 1) await writeSummary(out, [checkpointFile(out, NAME, shard)]);
+  if (shard.count === 1) await writeSummary(NAME, out, shard);
   else console.log(`shard ${values.shard} is done; join all by: npm run spade -- merge --out ${out}`);
+}
+
+async function landscape(args: string[]): Promise<void> {
+  const options = {
+    ...COMMON_OPTIONS,
+    nets: { type: "string" },
+    weights: { type: "string", default: WEIGHTS_FOLDER },
+    images: { type: "string" },
+    shard: { type: "string" },
+    fresh: { type: "boolean", default: false },
+  } as const;
+  const { values } = parseArgs({ args, options });
+  if (values.help) return console.log(LANDSCAPE_HELP);
+  const { quick, out, adapter, fresh, weights } = values;
+  const shard = parseShard(values.shard);
+  const names = await netNames(weights);
+  const nets = values.nets?.split(",") ?? (quick ? names.slice(0, 1) : names);
+  const images = wholeNumber("images", values.images ?? (quick ? "4" : "12"), 1);
+  const seed = wholeNumber("seed", values.seed, 0);
+  await makeFolder(out);
+  await timed(adapter, (gpu) => runLandscape(gpu, { nets, weights, images, seed, out, shard, fresh }));
+  if (shard.count === 1) await writeSummary(LANDSCAPE, out, shard);
+  else console.log(`shard ${values.shard} is done; join: npm run spade -- merge --landscape --out ${out}`);
 }
 
 async function visualize(args: string[]): Promise<void> {
@@ -278,7 +329,7 @@ async function visualize(args: string[]): Promise<void> {
   const { values } = parseArgs({ args, options });
   if (values.help) return console.log(VISUALIZE_HELP);
   const { quick, out, weights, tuned } = values;
-  const names = await netNames(weights);
+  const names = await usualNets(weights);
   const each = wholeNumber("each", values.each ?? (quick ? "1" : "3"), 1);
   const steps = wholeNumber("steps", values.steps ?? (quick ? "32" : "128"), 1);
   const seed = wholeNumber("seed", values.seed, 0);
@@ -303,16 +354,26 @@ async function visualize(args: string[]): Promise<void> {
 
 async function merge(args: string[]): Promise<void> {
   const { out, help } = COMMON_OPTIONS;
-  const { values } = parseArgs({ args, options: { out, help } });
+  const options = { out, help, landscape: { type: "boolean", default: false } } as const;
+  const { values } = parseArgs({ args, options });
   if (values.help) return console.log(MERGE_HELP);
-  await writeSummary(values.out, await shardFiles(values.out, NAME));
+  await writeSummary(values.landscape ? LANDSCAPE : NAME, values.out);
 }
 
-async function writeSummary(out: string, files: readonly string[]): Promise<void> {
-  const json = summarize(files);
-  await writeWhole(resultFile(out), `${JSON.stringify(json)}\n`);
-  printExperiment(json);
-  console.log(`\nsee ${resultFile(out)}`);
+/** The JSON of what is done in a folder, and its means on the terminal. */
+async function writeSummary(name: typeof NAME | typeof LANDSCAPE, out: string, shard?: Shard): Promise<void> {
+  const files = shard ? [checkpointFile(out, name, shard)] : await shardFiles(out, name);
+  const file = join(out, `${name}.json`);
+  if (name === NAME) {
+    const json = summarize(files);
+    await writeWhole(file, `${JSON.stringify(json)}\n`);
+    printExperiment(json);
+  } else {
+    const json = summarizeLandscape(files);
+    await writeWhole(file, `${JSON.stringify(json)}\n`);
+    printLandscape(json);
+  }
+  console.log(`\nsee ${file}`);
 }
 
 async function explain(args: string[]): Promise<void> {

@@ -28,13 +28,13 @@ export type MethodRatios = { readonly all: Ratios } & { readonly [Name in Attrib
 /** Ratios, and the networks that are made with them. */
 export interface Setting {
   readonly name: string;
+  readonly copies: Copies;
   readonly ratios: MethodRatios;
   readonly variants: readonly Exclude<Variant, "dense">[];
 }
 
 export interface ChunkTask {
   readonly methods: readonly AttributionName[];
-  readonly copies: Copies;
   readonly settings: readonly Setting[];
   readonly seed: number;
 }
@@ -63,12 +63,15 @@ export interface ChunkResult {
 /** Networks to look at: one for all images, or one an image. */
 type Looked = { readonly shared: Sequential } | { readonly own: readonly Sequential[] };
 
+/** Solves the images' traces for as long as they are used. */
+type Traced = (ratios: Ratios, solver: SolverName, use: (traces: Trace[]) => Promise<void>) => Promise<void>;
+
 /** Measures a few images in one go: the copies and their Hessians serve all settings. */
 export async function measureChunk(
   gpu: Gpu,
   model: Sequential,
   samples: readonly Sample[],
-  { methods, copies, settings, seed }: ChunkTask,
+  { methods, settings, seed }: ChunkTask,
 ): Promise<ChunkResult> {
   const images = imagesOf(gpu, samples);
   const stopwatch = new Stopwatch();
@@ -87,6 +90,29 @@ export async function measureChunk(
       cells[setting][variant][method] = { auc: rows[method] as number[], ...changes };
     }
   };
+  const lookInto = async ({ name, variants, ratios: byMethod }: Setting, traced: Traced): Promise<void> => {
+    const has = (variant: Variant): boolean => (variants as readonly Variant[]).includes(variant);
+    for (const { ratios, methods: own } of groupsOf(methods, byMethod)) {
+      if (has("fastspade") || has("otherSample")) {
+        await traced(ratios, "fastspade", async (traces) => {
+          const models = traces.map((trace) => trace.model);
+          if (has("fastspade")) await look([name, "fastspade"], { own: models }, own);
+          const others = samples.map((_, at) => models[otherOf(samples, at)]);
+          if (has("otherSample")) await look([name, "otherSample"], { own: others }, own);
+        });
+      }
+      if (has("spade")) {
+        await traced(ratios, "spade", (traces) =>
+          look([name, "spade"], { own: traces.map((trace) => trace.model) }, own),
+        );
+      }
+      for (const solver of ["magnitude", "random"] as const) {
+        // Neither hangs on the image: the first trace stands for all.
+        if (has(solver))
+          await traced(ratios, solver, ([{ model: shared }]) => look([name, solver], { shared }, own));
+      }
+    }
+  };
   const result = (): ChunkResult => ({
     images: samples.map(({ index }) => index),
     cells,
@@ -94,49 +120,25 @@ export async function measureChunk(
   });
   try {
     await look(["", "dense"], { shared: model }, methods);
-    const calibration = await stopwatch.time("calibrate", () =>
-      calibrate(model, images, { ...copies, seed }),
-    );
-    const traced = async (
-      ratios: Ratios,
-      solver: SolverName,
-      use: (traces: Trace[]) => Promise<void>,
-    ): Promise<void> => {
-      const traces = await stopwatch.time(`solve ${solver}`, () =>
-        solve(calibration, { solver, ratios, target: targets, seed }),
+    for (const copies of new Set(settings.map((setting) => setting.copies))) {
+      const calibration = await stopwatch.time("calibrate", () =>
+        calibrate(model, images, { ...copies, seed }),
       );
-      try {
-        await use(traces);
-      } finally {
-        for (const trace of traces) trace.dispose();
-      }
-    };
-    try {
-      for (const { name, variants, ratios: byMethod } of settings) {
-        const has = (variant: Variant): boolean => (variants as readonly Variant[]).includes(variant);
-        for (const { ratios, methods: own } of groupsOf(methods, byMethod)) {
-          if (has("fastspade") || has("otherSample")) {
-            await traced(ratios, "fastspade", async (traces) => {
-              const models = traces.map((trace) => trace.model);
-              if (has("fastspade")) await look([name, "fastspade"], { own: models }, own);
-              const others = samples.map((_, at) => models[otherOf(samples, at)]);
-              if (has("otherSample")) await look([name, "otherSample"], { own: others }, own);
-            });
-          }
-          if (has("spade")) {
-            await traced(ratios, "spade", (traces) =>
-              look([name, "spade"], { own: traces.map((trace) => trace.model) }, own),
-            );
-          }
-          for (const solver of ["magnitude", "random"] as const) {
-            // Neither hangs on the image: the first trace stands for all.
-            if (has(solver))
-              await traced(ratios, solver, ([{ model: shared }]) => look([name, solver], { shared }, own));
-          }
+      const traced: Traced = async (ratios, solver, use) => {
+        const traces = await stopwatch.time(`solve ${solver}`, () =>
+          solve(calibration, { solver, ratios, target: targets, seed }),
+        );
+        try {
+          await use(traces);
+        } finally {
+          for (const trace of traces) trace.dispose();
         }
+      };
+      try {
+        for (const setting of settings) if (setting.copies === copies) await lookInto(setting, traced);
+      } finally {
+        calibration.dispose();
       }
-    } finally {
-      calibration.dispose();
     }
     return result();
   } finally {

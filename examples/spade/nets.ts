@@ -3,6 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { type Gpu, ValueError } from "handgrad";
 import { loadModel, type Sequential } from "handgrad/layers";
+import { prunableLayers } from "handgrad/spade";
 import type { TrainFigures } from "./train.js";
 
 export const WEIGHTS_FOLDER = join("weights", "spade");
@@ -22,6 +23,13 @@ export async function netNames(folder: string = WEIGHTS_FOLDER): Promise<string[
   return names.sort();
 }
 
+/** The width in a network's name. @throws ValueError for another name */
+export function widthOf(name: string): number {
+  const [, width] = /^scenes-w(\d+)-s\d+$/.exec(name) ?? [];
+  if (width) return Number(width);
+  throw new ValueError(`--nets got "${name}", and scenes-w<width>-s<seed> is taken`);
+}
+
 /** A network and what its training reported; the caller disposes of the model. */
 export async function loadNet(gpu: Gpu, name: string, folder: string = WEIGHTS_FOLDER): Promise<Net> {
   const file = join(folder, `${name}.safetensors`);
@@ -30,4 +38,15 @@ export async function loadNet(gpu: Gpu, name: string, folder: string = WEIGHTS_F
   });
   const { model, metadata } = loadModel(gpu, bytes, { name: basename(file) });
   return { name, model, figures: JSON.parse(metadata.figures ?? "{}") };
+}
+
+/** The layers that are pruned by default, from the input up, of at most so many inputs. */
+export function layersOf({ model }: Net, most = Infinity): string[] {
+  return prunableLayers(model)
+    .filter(({ layer, byDefault }) => {
+      const { shape } = layer.parameters.weight;
+      const inputs = shape.length === 4 ? shape[1] * shape[2] * shape[3] : shape[0];
+      return byDefault && inputs <= most;
+    })
+    .map(({ name }) => name);
 }

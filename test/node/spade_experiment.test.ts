@@ -1,10 +1,11 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { patternCorrelation } from "../../examples/spade/causes.js";
 import { otherOf } from "../../examples/spade/chunk.js";
+import { summarizeLandscape } from "../../examples/spade/landscape.js";
 import { rowOf, Table } from "../../examples/spade/results.js";
 import type { Sample } from "../../examples/spade/samples.js";
 import { makeScenes, SCENE_SIZE } from "../../examples/spade/scenes.js";
@@ -95,9 +96,55 @@ test("rows: means and paired differences, in points, network by network and of a
   assert.is(table.seconds.solve, 2);
 });
 
+test("landscape: networks of a width go together, part by part, against their own dense network", async () => {
+  const cell = (auc: number) => ({ auc: [auc], agreement: [1], logitChange: [0] });
+  const both = (dense: number, trace: number) => ({
+    images: [4],
+    cells: { "": { dense: { lrp: cell(dense) } }, "0.5, crops": { fastspade: { lrp: cell(trace) } } },
+    seconds: { calibrate: 2 },
+  });
+  const line = (net: string, part: string, dense: number, trace: number) => ({
+    key: `${part} / ${net} / 0`,
+    value: { net, results: { [part]: both(dense, trace) } },
+  });
+  const nets = ["scenes-w8-s1", "scenes-w8-s2", "scenes-w32-s1"].map((name) => ({
+    name,
+    figures: { cleanAccuracy: 0.7, attackSuccess: 0.9 },
+    floors: {},
+  }));
+  const file = join(out, "landscape.jsonl");
+  const lines = [
+    { settings: { seed: 1 }, about: { adapter: "none", nets } },
+    line("scenes-w8-s1", "usual triggers", 0.8, 0.9),
+    line("scenes-w8-s2", "usual triggers", 0.6, 0.64),
+    line("scenes-w8-s1", "fainter triggers", 0.7, 0.6),
+    line("scenes-w32-s1", "usual triggers", 0.9, 0.93),
+  ];
+  await writeFile(file, lines.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
+  const json = summarizeLandscape([file]);
+  assert.equal(
+    json.nets.map(({ width }) => width),
+    [8, 8, 32],
+  );
+  assert.is(json.seconds.calibrate, 8);
+  const of = (width: number, part: string) =>
+    json.rows
+      .filter((row) => row.width === width && row.part === part && row.variant === "fastspade")
+      .map(({ setting, method, diffToDense, n }) => [setting, method, Number(diffToDense.toFixed(6)), n]);
+  for (const [width, part, difference, n] of [
+    [8, "usual triggers", 7, 2],
+    [8, "fainter triggers", -10, 1],
+    [32, "usual triggers", 3, 1],
+  ] as const) {
+    assert.equal(of(width, part), [
+      ["0.5, crops", "lrp", difference, n],
+      ["0.5, crops", "mean", difference, n],
+    ]);
+  }
+});
+
 test("explain: sheet, maps and facts of a shipped network and a PNG", async () => {
   const { encodePng } = await import("../../src/io/png_node.js");
-  const { writeFile } = await import("node:fs/promises");
   const scenes = makeScenes((await loadFashion()).test, { seed: 201, count: 1 });
   const image = join(out, "scene.png");
   const pixels = {
@@ -139,6 +186,8 @@ for (const [options, message] of [
   [["explain", "--model", "m", "--image", "i", "--methods", "gaze"], /--methods got "gaze"/],
   [["experiment", "--nets", "none"], /none\.ratios\.json cannot be read/],
   [["experiment", "--shard", "3/3"], /--shard got "3\/3"/],
+  [["landscape", "--nets", "mine"], /--nets got "mine"/],
+  [["merge", "--landscape", "--out", "nowhere"], /nowhere has no landscape\.jsonl/],
   [["tune", "--ratios", "0,2"], /--ratios got "0,2"/],
   [["train", "--rate", "fast"], /--rate got "fast"/],
 ] as const) {
