@@ -142,7 +142,11 @@ training("D tells the open set apart, under attack too; the generator does what 
       const runningMean = models.generator.buffers["1.runningMean"];
       const before = { weight: (await weight.data()).join(), running: (await runningMean.data()).join() };
       starts.push(await bitsOf(models.features));
-      const trainer = new AtdTrainer({ ...models, latentShape: [4] }, images, { ...OPTIONS, generator });
+      const trainer = new AtdTrainer({ ...models, latentShape: [4] }, images, {
+        ...OPTIONS,
+        epochs: 8,
+        generator,
+      });
       while (trainer.epochsDone < trainer.epochs) await trainer.epoch();
       const last = trainer.history[trainer.epochs - 1];
       assert.ok((last.clean as number) > 0.95, `${generator}: clean ${JSON.stringify(trainer.history)}`);

@@ -12,7 +12,7 @@ import {
   maxPool2d,
   type Sequential,
 } from "handgrad/layers";
-import { prunableLayers, type Ratios, traceOf, tracesOf } from "handgrad/spade";
+import { type PrunableLayer, prunableLayers, type Ratios, traceOf, tracesOf } from "handgrad/spade";
 import { startProgress } from "../start/progress.js";
 import { printTable } from "../start/table.js";
 import { loadNet, netNames } from "./nets.js";
@@ -88,18 +88,18 @@ export async function runSpeed(gpu: Gpu, { quick }: { readonly quick: boolean })
   const trace = async (model: Sequential, x: Tensor, ratios: Ratios, samples: number): Promise<void> =>
     (await traceOf(model, x, { ...COPIES, ratios, samples })).dispose();
   const { samples: usual } = COPIES;
-  const manyFlop = many * traceFlop(small, images.shape, usual);
+  const manyFlop = many * traceFlop(small, { image: images.shape, samples: usual, ratios: UNIFORM });
   const jobs: readonly Job[] = [
     {
       what: "small network",
       samples: 256,
-      flop: traceFlop(small, images.shape, 256),
+      flop: traceFlop(small, { image: images.shape, samples: 256, ratios: UNIFORM }),
       run: () => trace(small, apart[0], UNIFORM, 256),
     },
     {
       what: `${name}, tuned ratios`,
       samples: usual,
-      flop: traceFlop(shipped, scene.shape, usual),
+      flop: traceFlop(shipped, { image: scene.shape, samples: usual, ratios: tuned }),
       run: () => trace(shipped, scene, tuned, usual),
     },
     {
@@ -181,9 +181,26 @@ function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
+/** The layers that `traceOf` prunes: with one ratio for all it leaves the first convolution alone. */
+function prunedLayers(model: Sequential, ratios: Ratios): Set<unknown> {
+  const isPruned = ({ name, layer }: PrunableLayer, index: number): boolean =>
+    typeof ratios === "number" ? index > 0 || !(layer instanceof Conv2d) : Boolean(ratios[name]);
+  return new Set(
+    prunableLayers(model)
+      .filter(isPruned)
+      .map(({ layer }) => layer),
+  );
+}
+
+interface TraceSize {
+  readonly image: readonly number[];
+  readonly samples: number;
+  readonly ratios: Ratios;
+}
+
 /** Of one image's trace: 2 a weight and position for the pass, d² a position for the upper half of a layer's Hessian. */
-function traceFlop(model: Sequential, [, ...shape]: readonly number[], samples: number): number {
-  const pruned = new Set(prunableLayers(model).map(({ layer }) => layer));
+function traceFlop(model: Sequential, { image: [, ...shape], samples, ratios }: TraceSize): number {
+  const pruned = prunedLayers(model, ratios);
   let [flop, at]: [number, readonly number[]] = [0, [1, ...shape]];
   for (const layer of model.layers) {
     const out = layer.outputShape(at);
