@@ -148,6 +148,9 @@ function otherSets(
   });
 }
 
+/** Whether one attack finds at least what the other finds; a weaker one at a larger ε may find less. */
+const isAsStrong = (one: Row, other: Row): boolean => one.attack !== "pgd-20" || other.attack === "pgd-20";
+
 /** both ≤ in, out ≤ clean, and no AUROC rises with ε. */
 function monotone(rows: readonly Row[]): Verdict {
   const claim = `5 both ≤ in, out ≤ clean, and AUROC does not rise with ε (by more than ${NOISE})`;
@@ -177,7 +180,8 @@ function monotone(rows: readonly Row[]): Verdict {
         nameOf(other) === nameOf(row) &&
         other.testOut === row.testOut &&
         other.setting === row.setting &&
-        other.epsilon > row.epsilon,
+        other.epsilon > row.epsilon &&
+        isAsStrong(other, row),
     );
     for (const other of larger) {
       const [first] = row.perSeed;
