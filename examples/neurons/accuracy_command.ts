@@ -15,8 +15,8 @@ const QUICK = {
   rules: "attention,measured,backpropagation,movement",
   seeds: 2,
   epochs: 2,
-  train: 300,
-  test: 500,
+  train: 200,
+  test: 300,
 };
 
 const HELP = `npm run neurons -- accuracy [options]
