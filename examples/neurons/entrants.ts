@@ -244,12 +244,12 @@ function familyOf({ base, ledger }: Entrant): string {
 
 /**
  * The rule of an ensemble, given what each network is.
- * @throws ValueError if they are of several families
+ * @throws ValueError if they are of several groups
  */
 export function ruleOf(members: readonly { readonly entrant: Entrant; readonly config: Config }[]): Rule {
-  const [{ entrant: first }] = members;
-  const family = familyOf(first);
-  const stranger = members.find(({ entrant }) => familyOf(entrant) !== family)?.entrant;
+  const [{ entrant: first, config: own }] = members;
+  const group = groupOf(first, own);
+  const stranger = members.find(({ entrant, config }) => groupOf(entrant, config) !== group)?.entrant;
   if (stranger)
     throw new ValueError(
       `rule: ${first.name} and ${stranger.name} differ in more than numbers; train them apart`,
@@ -261,7 +261,11 @@ export function ruleOf(members: readonly { readonly entrant: Entrant; readonly c
     aversion: members.map(({ entrant }) => Number(entrant.ledger?.aversion)),
     keep: members.map(({ entrant }) => Number(entrant.ledger?.keep ?? 1)),
   };
-  return { ...first.base, ...earnedRule(family, first.title, ledger), feedback: first.base.feedback };
+  return {
+    ...first.base,
+    ...earnedRule(familyOf(first), first.title, ledger),
+    feedback: first.base.feedback,
+  };
 }
 
 /** The learning rate of a step, `share` of the stream's steps being done. */

@@ -18,7 +18,7 @@ import {
 import { Dataset, loadFashion, loadMnist } from "handgrad/data";
 import { activation, buildModel, dense, stackModels } from "handgrad/layers";
 import { Learner } from "handgrad/neurons";
-import { type Config, type Entrant, groupOf, rateOf, ruleOf, type Strategy } from "./entrants.js";
+import { type Config, type Entrant, rateOf, ruleOf, type Strategy } from "./entrants.js";
 
 /** What a stream is called on the command line, and how it is made. */
 export const STREAMS = {
@@ -139,14 +139,13 @@ const SHOWING: Readonly<Record<Strategy, Showing>> = {
  */
 export async function runGroup(gpu: Gpu, options: GroupOptions): Promise<RunResult> {
   const { protocol, members, rows, onProgress } = options;
-  const [{ entrant, config }] = members;
-  const stranger = members.find((one) => groupOf(one.entrant, one.config) !== groupOf(entrant, config));
-  if (stranger)
-    throw new ValueError(
-      `runGroup: ${entrant.name} and ${stranger.entrant.name} differ in more than numbers; train them apart`,
-    );
-  const { strategy } = entrant;
-  const { strength } = config;
+  const rule = ruleOf(members);
+  const [
+    {
+      entrant: { strategy },
+      config: { strength },
+    },
+  ] = members;
   const { data, ...parts } = await partsOf(protocol);
   const stream = STREAMS[protocol.stream]();
   const seeds = members.map(({ seed }) => seed);
@@ -164,7 +163,7 @@ export async function runGroup(gpu: Gpu, options: GroupOptions): Promise<RunResu
   const learningRates = zeros(gpu, [members.length]);
   const penalty = penaltyOf(strategy, strength, model.parameters);
   const learner = new Learner(model, {
-    rule: ruleOf(members),
+    rule,
     inputShape: [members.length, 1, data.imageSize],
     learningRate: learningRates,
     momentum: 0,

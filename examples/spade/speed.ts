@@ -181,10 +181,10 @@ function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** The layers that `traceOf` prunes: with one ratio for all it leaves the first convolution alone. */
+/** The layers that `traceOf` prunes. */
 function prunedLayers(model: Sequential, ratios: Ratios): Set<unknown> {
-  const isPruned = ({ name, layer }: PrunableLayer, index: number): boolean =>
-    typeof ratios === "number" ? index > 0 || !(layer instanceof Conv2d) : Boolean(ratios[name]);
+  const isPruned = ({ name, byDefault }: PrunableLayer): boolean =>
+    typeof ratios === "number" ? byDefault : Boolean(ratios[name]);
   return new Set(
     prunableLayers(model)
       .filter(isPruned)
