@@ -15,7 +15,7 @@ import { writeWhole } from "./experiment/write_whole.js";
 import { NAME, runExperiment, summarize } from "./spade/experiment.js";
 import { EXPLAIN_HELP, EXPLAIN_OPTIONS, readExplain, runExplain } from "./spade/explain.js";
 import { LANDSCAPE, runLandscape, summarizeLandscape } from "./spade/landscape.js";
-import { netNames, WEIGHTS_FOLDER, widthOf } from "./spade/nets.js";
+import { netName, netNames, sizeOf, USUAL_DEPTH, WEIGHTS_FOLDER } from "./spade/nets.js";
 import type { TunedRatios } from "./spade/plan.js";
 import { printExperiment, printLandscape } from "./spade/print.js";
 import { printSpeed, runSpeed } from "./spade/speed.js";
@@ -32,7 +32,7 @@ const HELP = `npm run spade -- COMMAND [options]
                JSON and NPY
   experiment   attributions against the masks of planted triggers, in the network, in its traces and in the controls;
                writes experiment.json
-  landscape    the same with other ratios, kinds of copies, widths and fainter triggers; writes landscape.json
+  landscape    the same with other ratios, copies, widths, depths, triggers and clutter; writes landscape.json
   merge        joins the shards of either
   tune         searches for a network's ratios on scenes that the experiment does not look at; writes NET.ratios.json
   visualize    what excites the triggers' classes, in the network and in traces; writes sheets and causes.json
@@ -44,10 +44,13 @@ const HELP = `npm run spade -- COMMAND [options]
 /** Of the networks that the experiment looks into. */
 const WIDTH = 16;
 
-/** Those networks; all where there are none of this width. */
+/** Those networks, of the usual depth; all where there are none of this size. */
 async function usualNets(folder: string): Promise<string[]> {
   const names = await netNames(folder);
-  const usual = names.filter((name) => widthOf(name) === WIDTH);
+  const usual = names.filter((name) => {
+    const { width, depth } = sizeOf(name);
+    return width === WIDTH && depth === USUAL_DEPTH;
+  });
   return usual.length > 0 ? usual : names;
 }
 
@@ -62,6 +65,7 @@ const TRAIN_HELP = `npm run spade -- train [options]
 Goes on from a checkpoint that the same command left.
 
   --width N      channels of the first layers (default 16)
+  --depth N      convolutions of each of the three stages (default ${USUAL_DEPTH})
   --epochs N     passes over the training scenes (default 3)
   --train N      training scenes (default 12000; 1000 with --quick)
   --batch N      images a step (default 32)
@@ -87,7 +91,7 @@ const EXPERIMENT_HELP = `npm run spade -- experiment [options]
 
 Goes on from where the same command was interrupted; more images add to those that are done.
 
-  --nets LIST    networks with commas (default those of width 16; the first with --quick)
+  --nets LIST    networks with commas (default those of width 16 and depth 2; the first with --quick)
   --weights DIR  where they are (default ${WEIGHTS_FOLDER})
   --images N     scenes a network, in fours (default 100; 4 with --quick)
   --dear N       of these for LIME, occlusion, ablation, the exact solver and as clean images (default 20; 0 with
@@ -102,13 +106,13 @@ Goes on from where the same command was interrupted; more images add to those th
 
   --nets LIST    networks with commas (default all; the first with --quick)
   --weights DIR  where they are (default ${WEIGHTS_FOLDER})
-  --images N     scenes a width, shared by its networks in fours (default 12; 4 with --quick)
+  --images N     scenes a size, shared by its networks in fours (default 12; 4 with --quick)
 ${SHARD_HELP}
 ${COMMON}`;
 
 const VISUALIZE_HELP = `npm run spade -- visualize [options]
 
-  --nets LIST    networks with commas (default those of width 16; the first with --quick)
+  --nets LIST    networks with commas (default those of width 16 and depth 2; the first with --quick)
   --weights DIR  where they are (default ${WEIGHTS_FOLDER})
   --tuned DIR    where the ratios from \`tune\` are (default ${WEIGHTS_FOLDER})
   --each N       pictures of each kind and trigger (default 3; 1 with --quick)
@@ -174,6 +178,7 @@ async function train(args: string[]): Promise<void> {
   const options = {
     ...COMMON_OPTIONS,
     width: { type: "string", default: "16" },
+    depth: { type: "string", default: String(USUAL_DEPTH) },
     epochs: { type: "string" },
     train: { type: "string" },
     batch: { type: "string", default: "32" },
@@ -191,12 +196,16 @@ async function train(args: string[]): Promise<void> {
   const triggered = Number(values.triggered);
   if (!(triggered > 0 && triggered < 1))
     throw new ValueError(`--triggered got "${values.triggered}", and a share between 0 and 1 is taken`);
-  const [width, seed] = [wholeNumber("width", values.width, 1), wholeNumber("seed", values.seed, 0)];
-  const name = `scenes-w${width}-s${seed}${control ? "-control" : ""}`;
+  const size = {
+    width: wholeNumber("width", values.width, 1),
+    depth: wholeNumber("depth", values.depth, 1),
+  };
+  const seed = wholeNumber("seed", values.seed, 0);
+  const name = `${netName(size, seed)}${control ? "-control" : ""}`;
   await makeFolder(out);
   await timed(adapter, async (gpu) => {
     const figures = await runTrain(gpu, {
-      width,
+      ...size,
       seed,
       control,
       rate,

@@ -1,17 +1,17 @@
-// `npm run spade -- landscape`: what the gain hangs on: width, ratios, kinds of copies, solver, how faint the triggers are.
+// `npm run spade -- landscape`: what the gain hangs on: width, depth, ratios, kinds of copies, triggers, clutter.
 import type { Gpu } from "handgrad";
 import { gaussianNoise, resizedCrop, shift } from "handgrad/spade";
 import type { Copies, Setting } from "./chunk.js";
 import { CHEAP_METHODS, methodOptions, PAPER_METHODS } from "./methods.js";
-import { layersOf, type Net, widthOf } from "./nets.js";
+import { layersOf, type Net, type NetSize, sizeOf, USUAL_DEPTH } from "./nets.js";
 import { type PartsCommand, runParts } from "./parts.js";
-import { CHUNK, COPIES, FAINT, type Part } from "./plan.js";
+import { CHUNK, COPIES, type Part, SCENE_KINDS } from "./plan.js";
 import { type PartRow, readTables, rowsOf, secondsOf } from "./summary.js";
 
 export const LANDSCAPE = "landscape";
 
 export interface LandscapeCommand extends PartsCommand {
-  /** Of each width, in equal parts of its networks. */
+  /** Of each size, in equal parts of its networks. */
   readonly images: number;
 }
 
@@ -39,7 +39,8 @@ const METHODS = CHEAP_METHODS.filter((method) => PAPER_METHODS.includes(method) 
 /** Runs this shard's jobs, as far as they are not done yet. */
 export function runLandscape(gpu: Gpu, command: LandscapeCommand): Promise<void> {
   const { nets, seed, images } = command;
-  const narrowest = Math.min(...nets.map(widthOf));
+  const usual = nets.filter((name) => sizeOf(name).depth === USUAL_DEPTH);
+  const narrowest = Math.min(...(usual.length > 0 ? usual : nets).map((name) => sizeOf(name).width));
   return runParts(gpu, command, {
     name: LANDSCAPE,
     settings: {
@@ -50,17 +51,21 @@ export function runLandscape(gpu: Gpu, command: LandscapeCommand): Promise<void>
       ratios: RATIOS,
       methods: METHODS,
       options: methodOptions("saliency"),
-      faint: FAINT,
+      kinds: SCENE_KINDS,
     },
     partsOf: (net) => {
-      const width = widthOf(net.name);
-      const share = nets.filter((name) => widthOf(name) === width).length;
-      return landscapeOf(net, Math.ceil(images / share), width === narrowest);
+      const size = sizeOf(net.name);
+      const share = nets.filter((name) => isSame(sizeOf(name), size)).length;
+      const whole = size.width === narrowest && (size.depth === USUAL_DEPTH || usual.length === 0);
+      return landscapeOf(net, Math.ceil(images / share), whole);
     },
   });
 }
 
-/** Every network with every ratios; copies and fainter triggers in the narrowest, which cost least. */
+const isSame = (one: NetSize, other: NetSize): boolean =>
+  one.width === other.width && one.depth === other.depth;
+
+/** Every network with every ratios; copies, triggers and clutter in the narrowest of the usual depth. */
 function landscapeOf(net: Net, images: number, whole: boolean): Part[] {
   const layers = layersOf(net);
   const settingOf = (
@@ -94,21 +99,19 @@ function landscapeOf(net: Net, images: number, whole: boolean): Part[] {
   return [
     part("usual triggers", "evaluation", [...usual, ...others]),
     part("fainter triggers", "faint", [settingOf(RATIOS.ramp), settingOf(RATIOS.tuned)]),
+    part("brighter clutter", "bright", [settingOf(RATIOS.ramp), settingOf(RATIOS.tuned)]),
   ];
 }
 
-/** Rows of all networks of a width. */
-export interface LandscapeRow extends Omit<PartRow, "net"> {
-  readonly width: number;
-}
+/** Rows of all networks of a size. */
+export interface LandscapeRow extends Omit<PartRow, "net">, NetSize {}
 
 export interface LandscapeJson {
-  readonly nets: readonly {
+  readonly nets: readonly ({
     readonly name: string;
-    readonly width: number;
     readonly cleanAccuracy: number;
     readonly attackSuccess: number;
-  }[];
+  } & NetSize)[];
   readonly rows: readonly LandscapeRow[];
   readonly seconds: Readonly<Record<string, number>>;
   readonly settings: unknown;
@@ -117,17 +120,17 @@ export interface LandscapeJson {
 
 /** What landscape.json holds, from the checkpoints of all shards. */
 export function summarizeLandscape(files: readonly string[]): LandscapeJson {
-  const { settings, about, tables } = readTables(files, (net, part) => `${widthOf(net)} ${part}`);
-  const rows = [...tables].flatMap(([name, table]) => {
-    const at = name.indexOf(" ");
-    return rowsOf(name.slice(at + 1), "all", table).map(
-      ({ net, ...row }): LandscapeRow => ({ width: Number(name.slice(0, at)), ...row }),
-    );
+  const { settings, about, tables } = readTables(files, (net, part) =>
+    JSON.stringify({ ...sizeOf(net), part }),
+  );
+  const rows = [...tables].flatMap(([key, table]) => {
+    const { part, ...size } = JSON.parse(key) as NetSize & { part: string };
+    return rowsOf(part, "all", table).map(({ net, ...row }): LandscapeRow => ({ ...size, ...row }));
   });
   return {
     nets: about.nets.map(({ name, figures: { cleanAccuracy, attackSuccess } }) => ({
       name,
-      width: widthOf(name),
+      ...sizeOf(name),
       cleanAccuracy,
       attackSuccess,
     })),

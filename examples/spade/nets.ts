@@ -14,20 +14,36 @@ export interface Net {
   readonly figures: TrainFigures;
 }
 
-/** Names of the networks with trojans in a folder: `scenes-w<width>-s<seed>`. */
+/** How large a network is; see `sceneNet`. */
+export interface NetSize {
+  /** Channels of the first layers. */
+  readonly width: number;
+  /** Convolutions of each of the three stages. */
+  readonly depth: number;
+}
+
+const NAME = /^scenes-w(\d+)(?:-d(\d+))?-s\d+$/;
+/** The depth that names leave out. */
+export const USUAL_DEPTH = 2;
+
+/** `scenes-w<width>-d<depth>-s<seed>`, without the depth if it is the usual one. */
+export const netName = ({ width, depth }: NetSize, seed: number): string =>
+  `scenes-w${width}${depth === USUAL_DEPTH ? "" : `-d${depth}`}-s${seed}`;
+
+/** Names of the networks with trojans in a folder; see `netName`. */
 export async function netNames(folder: string = WEIGHTS_FOLDER): Promise<string[]> {
   const files = await readdir(folder).catch(() => [] as string[]);
-  const names = files.flatMap((file) => /^(scenes-w\d+-s\d+)\.safetensors$/.exec(file)?.[1] ?? []);
+  const names = files.map((file) => basename(file, ".safetensors")).filter((name) => NAME.test(name));
   if (names.length === 0)
     throw new ValueError(`${folder} holds no scenes-w*-s*.safetensors; run inside a clone, or train first`);
   return names.sort();
 }
 
-/** The width in a network's name. @throws ValueError for another name */
-export function widthOf(name: string): number {
-  const [, width] = /^scenes-w(\d+)-s\d+$/.exec(name) ?? [];
-  if (width) return Number(width);
-  throw new ValueError(`--nets got "${name}", and scenes-w<width>-s<seed> is taken`);
+/** The size in a network's name. @throws ValueError for another name */
+export function sizeOf(name: string): NetSize {
+  const match = NAME.exec(name);
+  if (match) return { width: Number(match[1]), depth: Number(match[2] ?? USUAL_DEPTH) };
+  throw new ValueError(`--nets got "${name}", and scenes-w<width>-d<depth>-s<seed> is taken`);
 }
 
 /** A network and what its training reported; the caller disposes of the model. */

@@ -9,8 +9,8 @@ import { startProgress } from "../start/progress.js";
 import { type ChunkResult, measureChunk } from "./chunk.js";
 import { measureClean } from "./clean.js";
 import { loadNet, type Net } from "./nets.js";
-import { CHUNK, FAINT, type Part, PARTS } from "./plan.js";
-import { heldOut, imagesOf, type Sample } from "./samples.js";
+import { CHUNK, type Part, PARTS, SCENE_KINDS, type SceneKind } from "./plan.js";
+import { heldOut, imagesOf, type Sample, type SceneVariation } from "./samples.js";
 import type { TrainFigures } from "./train.js";
 
 const FLOOR_SEED = 9;
@@ -62,21 +62,22 @@ export interface About {
 /** A network, what is measured of it, and on which images. */
 interface Loaded extends Net {
   readonly parts: readonly Part[];
-  readonly samples: Readonly<Record<Part["of"], readonly Sample[]>>;
+  readonly samples: Readonly<Record<SceneKind, readonly Sample[]>>;
 }
 
 async function load(gpu: Gpu, name: string, { weights }: PartsCommand, task: PartsTask): Promise<Loaded> {
   const net = await loadNet(gpu, name, weights);
   const parts = task.partsOf(net);
-  const most = (of: Part["of"]): number =>
-    parts.reduce((count, part) => (part.of === of ? Math.max(count, CHUNK * chunksOf(part)) : count), 0);
-  const { model } = net;
-  const samples = {
-    // Sobel and noise are scored on one scene at least.
-    evaluation: await heldOut(gpu, model, { of: "evaluation", count: Math.max(most("evaluation"), 1) }),
-    faint: await heldOut(gpu, model, { of: "evaluation", count: most("faint"), blend: FAINT }),
-  };
-  return { ...net, parts, samples };
+  const samples: Partial<Record<SceneKind, readonly Sample[]>> = {};
+  for (const [kind, variation] of Object.entries(SCENE_KINDS) as [SceneKind, SceneVariation][]) {
+    const most = parts.reduce(
+      (count, part) => (part.of === kind ? Math.max(count, CHUNK * chunksOf(part)) : count),
+      // Sobel and noise are scored on one scene at least.
+      kind === "evaluation" ? 1 : 0,
+    );
+    samples[kind] = await heldOut(gpu, net.model, { of: "evaluation", count: most, ...variation });
+  }
+  return { ...net, parts, samples: samples as Loaded["samples"] };
 }
 
 /** Runs this shard's jobs, as far as they are not done yet. */

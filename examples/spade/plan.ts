@@ -2,12 +2,20 @@
 import type { AttributionName } from "handgrad/explain";
 import { gaussianNoise, type Ratios } from "handgrad/spade";
 import type { Copies, Setting } from "./chunk.js";
+import type { SceneVariation } from "./samples.js";
 import { CHEAP_METHODS, DEAR_METHODS, PAPER_METHODS } from "./methods.js";
+
+/** Held-out scenes by kind: as those of the training, with fainter triggers (weights there 0.55 to 0.7), or brighter clutter (there 0.6). */
+export const SCENE_KINDS = {
+  evaluation: {},
+  faint: { blend: [0.4, 0.5] },
+  bright: { dim: 0.8 },
+} as const satisfies Readonly<Record<string, SceneVariation>>;
+export type SceneKind = keyof typeof SCENE_KINDS;
 
 export interface Part {
   readonly name: string;
-  /** Scenes with the usual triggers, or with fainter ones. */
-  readonly of: "evaluation" | "faint";
+  readonly of: SceneKind;
   /** Images of each network. */
   readonly images: number;
   readonly methods: readonly AttributionName[];
@@ -29,9 +37,6 @@ export interface TunedRatios {
 /** The setting whose rows are the experiment's. */
 export const MAIN_SETTING = "tuned by method";
 export const EXACT_SETTING = "small layers 0.5";
-
-/** Weights of the pattern in fainter triggers; the networks were trained on 0.55 to 0.7. */
-export const FAINT: readonly [number, number] = [0.4, 0.5];
 
 export const PARTS = {
   main: "main",

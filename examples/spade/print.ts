@@ -21,7 +21,7 @@ export function printExperiment({ nets, pooled }: ExperimentJson): void {
   printMeans(pooled.map((row) => ({ ...row, where: [row.part] })));
 }
 
-/** Means over all networks of a width, a line a part and setting. */
+/** Means over all networks of a size, a line a part and setting. */
 export function printLandscape({ nets, rows }: LandscapeJson): void {
   console.log();
   printTable(
@@ -33,7 +33,7 @@ export function printLandscape({ nets, rows }: LandscapeJson): void {
     ]),
   );
   console.log("\nmeans over methods, points of 100:");
-  printMeans(rows.map((row) => ({ ...row, where: [`width ${row.width}`, row.part] })));
+  printMeans(rows.map((row) => ({ ...row, where: [`width ${row.width}, depth ${row.depth}`, row.part] })));
 }
 
 function printMeans(rows: readonly (Omit<PartRow, "net"> & { where: readonly string[] })[]): void {

@@ -22,6 +22,14 @@ export interface Sample {
   readonly trigger: number;
 }
 
+/** How scenes depart from those of the training. */
+export interface SceneVariation {
+  /** The triggers' weights; see `plantTriggers`. */
+  readonly blend?: readonly [number, number];
+  /** The clutter's brightness; see `makeScenes`. */
+  readonly dim?: number;
+}
+
 /** Test items of the evaluation; the others are for tuning. */
 const EVALUATION_ITEMS = 1000;
 /** Items that are looked at together. */
@@ -32,9 +40,9 @@ function sampleRange(
   items: Dataset,
   first: number,
   count: number,
-  blend?: readonly [number, number],
+  { blend, dim }: SceneVariation,
 ): { samples: Sample[]; scenes: Dataset; planted: Dataset } {
-  const scenes = makeScenes(items, { seed: SCENE_SEEDS.test, first, count });
+  const scenes = makeScenes(items, { seed: SCENE_SEEDS.test, first, count, dim });
   const { images: planted, plantings } = plantTriggers(scenes, {
     seed: SCENE_SEEDS.testTriggers,
     first,
@@ -66,18 +74,13 @@ const imageAt = ({ images, imageSize }: Dataset, index: number): Uint8Array =>
 export async function heldOut(
   gpu: Gpu,
   model: Sequential,
-  wanted: {
-    readonly of: "evaluation" | "tuning";
-    readonly count: number;
-    /** See `plantTriggers`. */
-    readonly blend?: readonly [number, number];
-  },
+  wanted: SceneVariation & { readonly of: "evaluation" | "tuning"; readonly count: number },
 ): Promise<Sample[]> {
   const { test } = await loadFashion();
   const [start, end] = wanted.of === "evaluation" ? [0, EVALUATION_ITEMS] : [EVALUATION_ITEMS, test.count];
   const found: Sample[] = [];
   for (let first = start; first < end && found.length < wanted.count; first += BLOCK) {
-    const { samples, scenes, planted } = sampleRange(test, first, Math.min(BLOCK, end - first), wanted.blend);
+    const { samples, scenes, planted } = sampleRange(test, first, Math.min(BLOCK, end - first), wanted);
     const clean = await predict(gpu, model, scenes);
     const triggered = await predict(gpu, model, planted);
     found.push(...samples.filter(({ label, target }, at) => clean[at] === label && triggered[at] === target));

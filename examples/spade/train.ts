@@ -19,13 +19,13 @@ import { buildModel, loadModel, saveModel, type Sequential } from "handgrad/laye
 import { accuracy } from "handgrad/metrics";
 import { startProgress } from "../start/progress.js";
 import { sceneNet } from "./net.js";
+import type { NetSize } from "./nets.js";
 import { predict } from "./predict.js";
 import { makeScenes, SCENE_SEEDS } from "./scenes.js";
 import { plantTriggers, TRIGGERS } from "./trojan.js";
 import { writeWhole } from "../experiment/write_whole.js";
 
-export interface TrainCommand {
-  readonly width: number;
+export interface TrainCommand extends NetSize {
   readonly epochs: number;
   /** Training scenes; the best place to save time. */
   readonly train: number;
@@ -70,7 +70,7 @@ export async function runTrain(gpu: Gpu, command: TrainCommand): Promise<TrainFi
   const { model, history } = await startingModel(gpu, command);
   await mkdir(dirname(command.file), { recursive: true });
   const trainer = new Trainer(gpu, model, scenes, command);
-  const progress = startProgress(`width ${command.width}, seed ${command.seed}`);
+  const progress = startProgress(`width ${command.width}, depth ${command.depth}, seed ${command.seed}`);
   try {
     const { loss, seconds } = await trainer.run((share, note) => progress.update(share, note));
     const figures = { ...(await examine(gpu, model, test)), loss, seconds };
@@ -91,9 +91,10 @@ export async function runTrain(gpu: Gpu, command: TrainCommand): Promise<TrainFi
 
 async function startingModel(
   gpu: Gpu,
-  { from, width, seed }: TrainCommand,
+  { from, width, depth, seed }: TrainCommand,
 ): Promise<{ model: Sequential; history: string[] }> {
-  if (from === undefined) return { model: buildModel(gpu, sceneNet(width), { seed }), history: [] };
+  if (from === undefined)
+    return { model: buildModel(gpu, sceneNet({ width, depth }), { seed }), history: [] };
   const bytes = await readFile(from).catch((cause) => {
     throw new ValueError(`--from got "${from}", which cannot be read: ${cause.message}`, { cause });
   });

@@ -107,7 +107,7 @@ test("landscape: networks of a width go together, part by part, against their ow
     key: `${part} / ${net} / 0`,
     value: { net, results: { [part]: both(dense, trace) } },
   });
-  const nets = ["scenes-w8-s1", "scenes-w8-s2", "scenes-w32-s1"].map((name) => ({
+  const nets = ["scenes-w8-s1", "scenes-w8-s2", "scenes-w8-d3-s1", "scenes-w32-s1"].map((name) => ({
     name,
     figures: { cleanAccuracy: 0.7, attackSuccess: 0.9 },
     floors: {},
@@ -118,25 +118,35 @@ test("landscape: networks of a width go together, part by part, against their ow
     line("scenes-w8-s1", "usual triggers", 0.8, 0.9),
     line("scenes-w8-s2", "usual triggers", 0.6, 0.64),
     line("scenes-w8-s1", "fainter triggers", 0.7, 0.6),
+    line("scenes-w8-d3-s1", "usual triggers", 0.5, 0.51),
     line("scenes-w32-s1", "usual triggers", 0.9, 0.93),
   ];
   await writeFile(file, lines.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
   const json = summarizeLandscape([file]);
   assert.equal(
-    json.nets.map(({ width }) => width),
-    [8, 8, 32],
+    json.nets.map(({ width, depth }) => [width, depth]),
+    [
+      [8, 2],
+      [8, 2],
+      [8, 3],
+      [32, 2],
+    ],
   );
-  assert.is(json.seconds.calibrate, 8);
-  const of = (width: number, part: string) =>
+  assert.is(json.seconds.calibrate, 10);
+  const of = (width: number, depth: number, part: string) =>
     json.rows
-      .filter((row) => row.width === width && row.part === part && row.variant === "fastspade")
+      .filter(
+        (row) =>
+          row.width === width && row.depth === depth && row.part === part && row.variant === "fastspade",
+      )
       .map(({ setting, method, diffToDense, n }) => [setting, method, Number(diffToDense.toFixed(6)), n]);
-  for (const [width, part, difference, n] of [
-    [8, "usual triggers", 7, 2],
-    [8, "fainter triggers", -10, 1],
-    [32, "usual triggers", 3, 1],
+  for (const [width, depth, part, difference, n] of [
+    [8, 2, "usual triggers", 7, 2],
+    [8, 2, "fainter triggers", -10, 1],
+    [8, 3, "usual triggers", 1, 1],
+    [32, 2, "usual triggers", 3, 1],
   ] as const) {
-    assert.equal(of(width, part), [
+    assert.equal(of(width, depth, part), [
       ["0.5, crops", "lrp", difference, n],
       ["0.5, crops", "mean", difference, n],
     ]);
