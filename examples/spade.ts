@@ -15,6 +15,7 @@ import { writeWhole } from "./experiment/write_whole.js";
 import { NAME, runExperiment, summarize } from "./spade/experiment.js";
 import { EXPLAIN_HELP, EXPLAIN_OPTIONS, readExplain, runExplain } from "./spade/explain.js";
 import { LANDSCAPE, runLandscape, summarizeLandscape } from "./spade/landscape.js";
+import { experimentMarkdown, landscapeMarkdown } from "./spade/markdown.js";
 import { netName, netNames, sizeOf, USUAL_DEPTH, WEIGHTS_FOLDER } from "./spade/nets.js";
 import type { TunedRatios } from "./spade/plan.js";
 import { printExperiment, printLandscape } from "./spade/print.js";
@@ -31,8 +32,8 @@ const HELP = `npm run spade -- COMMAND [options]
   explain      a prediction of your own model on your own image, attributed in the network and in its trace: PNG sheets,
                JSON and NPY
   experiment   attributions against the masks of planted triggers, in the network, in its traces and in the controls;
-               writes experiment.json
-  landscape    the same with other ratios, copies, widths, depths, triggers and clutter; writes landscape.json
+               writes experiment.json and .md
+  landscape    the same with other ratios, copies, widths, depths, triggers and clutter; writes landscape.json and .md
   merge        joins the shards of either
   tune         searches for a network's ratios on scenes that the experiment does not look at; writes NET.ratios.json
   visualize    what excites the triggers' classes, in the network and in traces; writes sheets and causes.json
@@ -369,20 +370,24 @@ async function merge(args: string[]): Promise<void> {
   await writeSummary(values.landscape ? LANDSCAPE : NAME, values.out);
 }
 
-/** The JSON of what is done in a folder, and its means on the terminal. */
+/** The JSON and Markdown of what is done in a folder, and its means on the terminal. */
 async function writeSummary(name: typeof NAME | typeof LANDSCAPE, out: string, shard?: Shard): Promise<void> {
   const files = shard ? [checkpointFile(out, name, shard)] : await shardFiles(out, name);
   const file = join(out, `${name}.json`);
+  const write = async (json: unknown, markdown: string): Promise<void> => {
+    await writeWhole(file, `${JSON.stringify(json)}\n`);
+    await writeWhole(join(out, `${name}.md`), markdown);
+  };
   if (name === NAME) {
     const json = summarize(files);
-    await writeWhole(file, `${JSON.stringify(json)}\n`);
+    await write(json, experimentMarkdown(json));
     printExperiment(json);
   } else {
     const json = summarizeLandscape(files);
-    await writeWhole(file, `${JSON.stringify(json)}\n`);
+    await write(json, landscapeMarkdown(json));
     printLandscape(json);
   }
-  console.log(`\nsee ${file}`);
+  console.log(`\nsee ${file}, and the tables in ${name}.md`);
 }
 
 async function explain(args: string[]): Promise<void> {

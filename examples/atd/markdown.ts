@@ -1,4 +1,5 @@
 // The experiment's tables as Markdown.
+import { markdownTable } from "../experiment/markdown_table.js";
 import { TEST_OUTS } from "./data.js";
 import type { ExperimentResult } from "./experiment.js";
 import { type AblationRow, isHeadline, type Row, titleOf } from "./rows.js";
@@ -7,11 +8,6 @@ const three = (value: number | undefined): string =>
   value === undefined ? "" : value.toFixed(3).replace(/^0/, "");
 
 const interval = ({ ci }: Pick<Row, "ci">): string => `${three(ci[0])}–${three(ci[1])}`;
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
-  return [line(head), `|${head.map(() => "---").join("|")}|`, ...rows.map(line)].join("\n");
-}
 
 const SETTINGS = ["clean", "in", "out", "both"] as const;
 
@@ -37,7 +33,7 @@ export function markdownOf({ rows, ablations, verdicts }: ExperimentResult): str
     const strengths = [...new Set(own.map(({ attack }) => attack))].filter((attack) => attack !== "none");
     parts.push(
       `Test-out **${testOut}**, ε = 16/255, ${strengths.join(", ")}:\n`,
-      table(["detector", ...head], body),
+      markdownTable(["detector", ...head], body),
       "",
     );
   }
@@ -56,7 +52,7 @@ export function markdownOf({ rows, ablations, verdicts }: ExperimentResult): str
     const columns = levels.map((epsilon) => `${Math.round(255 * epsilon)}`);
     parts.push(
       "Both sides attacked, test-out easy, by ε/255:\n",
-      table(["detector", "0", ...columns], body),
+      markdownTable(["detector", "0", ...columns], body),
       "",
     );
   }
@@ -64,10 +60,10 @@ export function markdownOf({ rows, ablations, verdicts }: ExperimentResult): str
   if (easy.length > 0) {
     const names = [...new Set(easy.map(({ title }) => title))];
     const body = names.map((title) => [title, ...settingsOf(easy.filter((row) => row.title === title))]);
-    parts.push("Ablations, test-out easy, PGD-20:\n", table(["what", ...head], body), "");
+    parts.push("Ablations, test-out easy, PGD-20:\n", markdownTable(["what", ...head], body), "");
   }
   parts.push(
-    table(
+    markdownTable(
       ["claim", "verdict", ""],
       verdicts.map(({ claim, verdict, detail }) => [claim, verdict, detail]),
     ),

@@ -18,10 +18,11 @@ export interface CleanTask {
 
 /** Points of a curve. */
 const STEPS = 16;
-/** What missing pixels show, by the measure: see `insertion` and `deletion`. */
+/** Measures by what missing pixels show: see `insertion` and `deletion`. */
+export const CLEAN_PARTS = { insertion: "insertion, blurred", deletion: "deletion, mean" } as const;
 const MEASURES = {
-  "insertion, blurred": (model, x, maps, target) => insertion(model, x, maps, { target, steps: STEPS }),
-  "deletion, mean": (model, x, maps, target) => deletion(model, x, maps, { target, steps: STEPS }),
+  [CLEAN_PARTS.insertion]: (model, x, maps, target) => insertion(model, x, maps, { target, steps: STEPS }),
+  [CLEAN_PARTS.deletion]: (model, x, maps, target) => deletion(model, x, maps, { target, steps: STEPS }),
 } satisfies Record<
   string,
   (model: Sequential, x: Tensor, maps: Tensor, target: number[]) => ReturnType<typeof insertion>

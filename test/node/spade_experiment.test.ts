@@ -5,6 +5,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { patternCorrelation } from "../../examples/spade/causes.js";
 import { otherOf } from "../../examples/spade/chunk.js";
+import { landscapeMarkdown } from "../../examples/spade/markdown.js";
 import { summarizeLandscape } from "../../examples/spade/landscape.js";
 import { rowOf, Table } from "../../examples/spade/results.js";
 import type { Sample } from "../../examples/spade/samples.js";
@@ -96,7 +97,7 @@ test("rows: means and paired differences, in points, network by network and of a
   assert.is(table.seconds.solve, 2);
 });
 
-test("landscape: networks of a width go together, part by part, against their own dense network", async () => {
+test("landscape: networks of a size go together, part by part, against their own dense network", async () => {
   const cell = (auc: number) => ({ auc: [auc], agreement: [1], logitChange: [0] });
   const both = (dense: number, trace: number) => ({
     images: [4],
@@ -151,6 +152,9 @@ test("landscape: networks of a width go together, part by part, against their ow
       ["0.5, crops", "mean", difference, n],
     ]);
   }
+  const table = landscapeMarkdown(json);
+  assert.match(table, /\| 8 × 3, usual triggers \| \.5, crops \| \+1\.0 \[\+1\.0, \+1\.0\] \|/);
+  assert.is(table.trimEnd().split("\n").length, 2 + 8);
 });
 
 test("explain: sheet, maps and facts of a shipped network and a PNG", async () => {
