@@ -1,4 +1,5 @@
 // What the experiment was to show, row by row, with thresholds that were set before it ran.
+import { TEST_OUTS } from "./data.js";
 import { EPSILON } from "./recipes.js";
 import type { AblationRow, Row } from "./rows.js";
 
@@ -30,7 +31,6 @@ interface Pick {
 export function verdictsOf(rows: readonly Row[], ablations: readonly AblationRow[]): Verdict[] {
   const headline = (out: string) =>
     rows.filter((row) => row.testOut === out && (row.epsilon === 0 || row.epsilon === EPSILON));
-  const easy = headline("easy");
   const pick = (from: readonly Row[], { detector, backbone, setting }: Pick) =>
     from.filter(
       (row) =>
@@ -38,10 +38,10 @@ export function verdictsOf(rows: readonly Row[], ablations: readonly AblationRow
         (!backbone || row.backbone === backbone) &&
         (!setting || row.setting === setting),
     );
-  const scores = (backbone: string, setting: string) =>
-    pick(easy, { backbone, setting }).filter(({ detector }) => detector !== "atd");
-  const [atd] = pick(easy, { detector: "atd", backbone: "robust", setting: "both" });
-  const [atdClean] = pick(easy, { detector: "atd", backbone: "robust", setting: "clean" });
+  const scores = (backbone: string, setting: string, out = "easy") =>
+    pick(headline(out), { backbone, setting }).filter(({ detector }) => detector !== "atd");
+  const atd = (setting: string, out = "easy"): Row | undefined =>
+    pick(headline(out), { detector: "atd", backbone: "robust", setting })[0];
   return [
     ...standardFall(scores("standard", "clean"), scores("standard", "both")),
     belowChance(
@@ -52,9 +52,11 @@ export function verdictsOf(rows: readonly Row[], ablations: readonly AblationRow
       ({ detector, backbone, testOut }) =>
         pick(rows, { detector, backbone, setting: "both" }).filter((row) => row.testOut === testOut),
     ),
-    order(scores("standard", "both"), scores("robust", "both"), atd),
-    stands(atd, atdClean),
-    ...otherSets(headline, pick),
+    ...TEST_OUTS.map((out) =>
+      order(out, scores("standard", "both", out), scores("robust", "both", out), atd("both", out)),
+    ),
+    stands(atd("both"), atd("clean")),
+    ...TEST_OUTS.filter((out) => out !== "easy").map((out) => standsOn(out, atd("both", out))),
     monotone(rows),
     ...parts(ablations),
   ];
@@ -113,8 +115,8 @@ function belowChance(
   return { claim, verdict: say(never.length === 0), detail };
 }
 
-function order(standard: readonly Row[], robust: readonly Row[], atd: Row | undefined): Verdict {
-  const claim = `3 both sides attacked: standard F < robust F and a score < ATD, by ${GAP} each`;
+function order(out: string, standard: readonly Row[], robust: readonly Row[], atd: Row | undefined): Verdict {
+  const claim = `3 both sides attacked, ${out} set: standard F < robust F and a score < ATD, by ${GAP} each`;
   const best = (rows: readonly Row[]): Row =>
     rows.reduce((most, row) => (row.auroc > most.auroc ? row : most));
   if (!atd || standard.length === 0 || robust.length === 0) return open(claim);
@@ -132,20 +134,11 @@ function stands(atd: Row | undefined, clean: Row | undefined): Verdict {
   return { claim, verdict: say(holds), detail };
 }
 
-function otherSets(
-  headline: (out: string) => Row[],
-  pick: (from: readonly Row[], what: Pick) => Row[],
-): Verdict[] {
-  return ["hard", "noise"].map((out) => {
-    const claim = `4 ATD on the ${out} set: both sides attacked above 0.5`;
-    const [row] = pick(headline(out), { detector: "atd", backbone: "robust", setting: "both" });
-    if (!row) return open(claim);
-    return {
-      claim,
-      verdict: say(row.ci[0] > CHANCE),
-      detail: `${number(row.auroc)} (${number(row.ci[0])}–${number(row.ci[1])})`,
-    };
-  });
+function standsOn(out: string, atd: Row | undefined): Verdict {
+  const claim = `4 ATD on the ${out} set: both sides attacked above 0.5`;
+  if (!atd) return open(claim);
+  const detail = `${number(atd.auroc)} (${number(atd.ci[0])}–${number(atd.ci[1])})`;
+  return { claim, verdict: say(atd.ci[0] > CHANCE), detail };
 }
 
 /** Whether one attack finds at least what the other finds; a weaker one at a larger ε may find less. */
