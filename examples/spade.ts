@@ -95,7 +95,7 @@ Goes on from where the same command was interrupted; more images add to those th
   --nets LIST    networks with commas (default those of width 16 and depth 2; the first with --quick)
   --weights DIR  where they are (default ${WEIGHTS_FOLDER})
   --images N     scenes a network, in fours (default 100; 4 with --quick)
-  --dear N       of these for LIME, occlusion, ablation, the exact solver and as clean images (default 20; 0 with
+  --dear N       of these for LIME, occlusion, ablation, small layers alone and as clean images (default 20; 0 with
                  --quick)
   --tuned DIR    where the ratios from \`tune\` are (default ${WEIGHTS_FOLDER})
 ${SHARD_HELP}

@@ -8,7 +8,7 @@ import type { Row } from "./results.js";
 import { type PartRow, readTables, rowsOf, secondsOf } from "./summary.js";
 
 export const NAME = "experiment";
-/** What the exact solver takes: inputs of a layer. */
+/** Inputs of the layers that are pruned alone: those that the exact solver is meant for. */
 const SMALL_LAYER = 300;
 
 export interface ExperimentCommand extends PartsCommand {
@@ -64,8 +64,8 @@ export function summarize(files: readonly string[]): ExperimentJson {
   );
   const isMain = ({ part, setting, variant, method }: PartRow): boolean =>
     part === PARTS.main
-      ? setting === "" || setting === MAIN_SETTING
-      : method !== "mean" && (part === PARTS.dear || (part === PARTS.exact && variant === "spade"));
+      ? setting === "" || setting === MAIN_SETTING || variant === "spade"
+      : method !== "mean" && part === PARTS.dear;
   const plain = ({ part, setting, logitChange, ...row }: PartRow): Omit<Row, "logitChange"> => row;
   return {
     nets: about.nets.map(({ name, figures: { cleanAccuracy, attackSuccess }, floors }) => ({

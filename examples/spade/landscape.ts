@@ -1,4 +1,4 @@
-// `npm run spade -- landscape`: what the gain hangs on: width, depth, ratios, kinds of copies, triggers, clutter.
+// `npm run spade -- landscape`: what the gain hangs on: width, depth, ratios, solver, kinds of copies, triggers, clutter.
 import type { Gpu } from "handgrad";
 import { gaussianNoise, resizedCrop, shift } from "handgrad/spade";
 import type { Copies, Setting } from "./chunk.js";
@@ -32,6 +32,9 @@ const RATIOS = {
   /** What `npm run spade -- tune` found in the third network of width 16. */
   tuned: [0, 0.5, 0.8, 0.8, 0.8, 0.8],
 } as const;
+
+/** Inputs of the largest layer up to which the exact solver is asked, too: its time grows with their third power. */
+const EXACT_MOST = 600;
 
 /** Those of the paper's that take a few passes, without gradient SHAP, the dearest and noisiest of them. */
 const METHODS = CHEAP_METHODS.filter((method) => PAPER_METHODS.includes(method) && method !== "gradientShap");
@@ -70,7 +73,7 @@ function landscapeOf(net: Net, images: number, whole: boolean): Part[] {
   const layers = layersOf(net);
   const settingOf = (
     ratios: readonly number[],
-    { name = "", copies = COPIES }: { name?: string; copies?: Copies } = {},
+    { name = "", copies = COPIES, variants = ["fastspade"] }: Partial<Omit<Setting, "ratios">> = {},
   ): Setting => ({
     name: `${ratios.join(" ")}${name && `, ${name}`}`,
     copies,
@@ -82,7 +85,7 @@ function landscapeOf(net: Net, images: number, whole: boolean): Part[] {
         ]),
       ),
     },
-    variants: ["fastspade"],
+    variants,
   });
   const part = (name: string, of: Part["of"], settings: readonly Setting[]): Part => ({
     name,
@@ -91,7 +94,9 @@ function landscapeOf(net: Net, images: number, whole: boolean): Part[] {
     methods: METHODS,
     settings,
   });
-  const usual = Object.values(RATIOS).map((ratios) => settingOf(ratios));
+  const exact = layersOf(net, EXACT_MOST).length === layers.length;
+  const variants: Setting["variants"] = exact ? ["fastspade", "spade"] : ["fastspade"];
+  const usual = Object.values(RATIOS).map((ratios) => settingOf(ratios, { variants }));
   if (!whole) return [part("usual triggers", "evaluation", usual)];
   const others = Object.entries(OTHER_COPIES).map(([name, copies]) =>
     settingOf(RATIOS.ramp, { name, copies }),

@@ -6,7 +6,7 @@ import { CLEAN_PARTS } from "./clean.js";
 import type { ExperimentJson } from "./experiment.js";
 import type { LandscapeJson, LandscapeRow } from "./landscape.js";
 import { PAPER_METHODS } from "./methods.js";
-import { EXACT_SETTING, MAIN_SETTING, PARTS } from "./plan.js";
+import { ALL_SETTING, MAIN_SETTING, PARTS, SMALL_SETTING } from "./plan.js";
 import type { PartRow } from "./summary.js";
 
 type AnyRow = Omit<PartRow, "net">;
@@ -26,16 +26,17 @@ const CONTROLS = [
 ];
 const MAIN_COLUMNS = [
   column("tuned by method", MAIN_SETTING, "fastspade"),
-  column("tuned for all", "tuned for all", "fastspade"),
+  column("tuned for all", ALL_SETTING, "fastspade"),
+  column("the same, exact solver", ALL_SETTING, "spade"),
   column("uniform .5", "uniform 0.5", "fastspade"),
   ...CONTROLS,
 ];
 const DEAR_COLUMNS = [column("trace", MAIN_SETTING, "fastspade"), ...CONTROLS];
-const EXACT_COLUMNS = [
-  column("exact solver", EXACT_SETTING, "spade"),
-  column("FastSPADE", EXACT_SETTING, "fastspade"),
+const SMALL_COLUMNS = [
+  column("exact solver", SMALL_SETTING, "spade"),
+  column("FastSPADE", SMALL_SETTING, "fastspade"),
 ];
-const CLEAN_COLUMNS = [column("trace", "tuned for all", "fastspade")];
+const CLEAN_COLUMNS = [column("trace", ALL_SETTING, "fastspade")];
 
 const TITLES: { readonly [Name in AttributionName | "mean"]?: string } = {
   mean: "**mean of the paper's**",
@@ -62,7 +63,7 @@ export function experimentMarkdown({ nets, pooled, others }: ExperimentJson): st
     floorsOf(nets),
     netByNet(others),
     section("Dear methods", partOf(PARTS.dear), DEAR_COLUMNS),
-    section("Layers of at most 300 inputs, half of their weights", partOf(PARTS.exact), EXACT_COLUMNS),
+    section("Layers of at most 300 inputs, half of their weights", partOf(PARTS.small), SMALL_COLUMNS),
     section("Clean images, insertion (larger is better)", partOf(CLEAN_PARTS.insertion), CLEAN_COLUMNS),
     section("Clean images, deletion (smaller is better)", partOf(CLEAN_PARTS.deletion), CLEAN_COLUMNS),
   ];
@@ -126,7 +127,7 @@ function floorsOf(nets: ExperimentJson["nets"]): string {
 function netByNet(rows: readonly PartRow[]): string {
   const means = rows.filter(
     ({ part, setting, variant, method }) =>
-      part === PARTS.main && setting === "tuned for all" && variant === "fastspade" && method === "mean",
+      part === PARTS.main && setting === ALL_SETTING && variant === "fastspade" && method === "mean",
   );
   if (means.length === 0) return "";
   return `Network by network, the mean, tuned for all: ${means
@@ -147,7 +148,9 @@ export function landscapeMarkdown({ rows }: LandscapeJson): string {
     const dense = mean.variant === "dense";
     return [
       `${mean.width} × ${mean.depth}, ${mean.part}`,
-      dense ? "the network, AUC" : mean.setting.replaceAll("0.", "."),
+      dense
+        ? "the network, AUC"
+        : mean.setting.replaceAll("0.", ".") + (mean.variant === "spade" ? ", exact solver" : ""),
       dense ? mean.auc.toFixed(1) : difference(mean),
       ...LANDSCAPE_METHODS.map((method) => {
         const row = own.find((row) => row.method === method);

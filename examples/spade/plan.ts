@@ -36,22 +36,23 @@ export interface TunedRatios {
 
 /** The setting whose rows are the experiment's. */
 export const MAIN_SETTING = "tuned by method";
-export const EXACT_SETTING = "small layers 0.5";
+export const ALL_SETTING = "tuned for all";
+export const SMALL_SETTING = "small layers 0.5";
 
 export const PARTS = {
   main: "main",
   dear: "dear methods",
-  exact: "exact solver",
+  small: "small layers",
   clean: "clean images",
 } as const;
 
 export interface PlanOptions {
   /** Images of each network. */
   readonly images: number;
-  /** Images for the methods and the solver that take hundreds of times as long. */
+  /** Images for the methods that take hundreds of passes, the small layers, and clean images. */
   readonly dearImages: number;
   readonly tuned: TunedRatios;
-  /** The layers that are pruned of at most 300 inputs, which the exact solver takes. */
+  /** The layers that are pruned of at most 300 inputs. */
   readonly smallLayers: readonly string[];
 }
 
@@ -64,6 +65,12 @@ export function planOf({ images, dearImages, tuned, smallLayers }: PlanOptions):
     ratios: { all: tuned.one, ...tuned.byMethod },
     variants: ["fastspade", "otherSample", "magnitude", "random"],
   };
+  const tunedForAll = (variants: Setting["variants"]): Setting => ({
+    name: ALL_SETTING,
+    copies: COPIES,
+    ratios: { all: tuned.one },
+    variants,
+  });
   const small: Ratios = Object.fromEntries(smallLayers.map((name) => [name, 0.5]));
   const parts: Part[] = [
     {
@@ -73,7 +80,7 @@ export function planOf({ images, dearImages, tuned, smallLayers }: PlanOptions):
       methods: CHEAP_METHODS,
       settings: [
         main,
-        { name: "tuned for all", copies: COPIES, ratios: { all: tuned.one }, variants: ["fastspade"] },
+        tunedForAll(["fastspade", "spade"]),
         { name: "uniform 0.5", copies: COPIES, ratios: { all: 0.5 }, variants: ["fastspade"] },
       ],
     },
@@ -89,17 +96,15 @@ export function planOf({ images, dearImages, tuned, smallLayers }: PlanOptions):
       name: PARTS.clean,
       images: dearImages,
       methods: CHEAP_METHODS.filter((method) => PAPER_METHODS.includes(method)),
-      settings: [
-        { name: "tuned for all", copies: COPIES, ratios: { all: tuned.one }, variants: ["fastspade"] },
-      ],
+      settings: [tunedForAll(["fastspade"])],
     },
     {
       ...common,
-      name: PARTS.exact,
+      name: PARTS.small,
       images: dearImages,
       methods: CHEAP_METHODS,
       settings: [
-        { name: EXACT_SETTING, copies: COPIES, ratios: { all: small }, variants: ["spade", "fastspade"] },
+        { name: SMALL_SETTING, copies: COPIES, ratios: { all: small }, variants: ["spade", "fastspade"] },
       ],
     },
   ];
