@@ -22,7 +22,7 @@ import { printExperiment, printLandscape } from "./spade/print.js";
 import { printSpeed, runSpeed } from "./spade/speed.js";
 import { runTrain } from "./spade/train.js";
 import { runTune } from "./spade/tune.js";
-import { readTuned, tunedFile } from "./spade/tuned.js";
+import { readTuned, type TunedSolver, tunedFile } from "./spade/tuned.js";
 import { runVisualize } from "./spade/visualize.js";
 import { wholeNumber } from "./start/options.js";
 import { printTable } from "./start/table.js";
@@ -35,7 +35,8 @@ const HELP = `npm run spade -- COMMAND [options]
                writes experiment.json and .md
   landscape    the same with other ratios, copies, widths, depths, triggers and clutter; writes landscape.json and .md
   merge        joins the shards of either
-  tune         searches for a network's ratios on scenes that the experiment does not look at; writes NET.ratios.json
+  tune         searches for a network's ratios on scenes that the experiment does not look at; writes NET.ratios.json,
+               or for the exact solver NET.spade.ratios.json
   visualize    what excites the triggers' classes, in the network and in traces; writes sheets and causes.json
   train        plants the triggers and trains a network on them; writes safetensors
   speed        times traces on this adapter; writes speed.json
@@ -82,6 +83,7 @@ A coordinate search for the mean AUC of all methods; then each method takes the 
 Goes on from where the same command was interrupted.
 
   --net NAME     a network (default the first)
+  --solver NAME  fastspade (default) or spade, the exact one
   --weights DIR  where the networks are (default ${WEIGHTS_FOLDER})
   --images N     tuning scenes (default 16; 2 with --quick)
   --ratios LIST  what a layer may get (default 0,0.5,0.8,0.9,0.95; 0,0.8 with --quick)
@@ -229,6 +231,7 @@ async function tune(args: string[]): Promise<void> {
   const options = {
     ...COMMON_OPTIONS,
     net: { type: "string" },
+    solver: { type: "string", default: "fastspade" },
     weights: { type: "string", default: WEIGHTS_FOLDER },
     images: { type: "string" },
     ratios: { type: "string" },
@@ -236,7 +239,9 @@ async function tune(args: string[]): Promise<void> {
   } as const;
   const { values } = parseArgs({ args, options });
   if (values.help) return console.log(TUNE_HELP);
-  const { quick, out, adapter } = values;
+  const { quick, out, adapter, solver } = values;
+  if (solver !== "fastspade" && solver !== "spade")
+    throw new ValueError(`--solver got "${solver}", and fastspade or spade is taken`);
   const candidates = (values.ratios ?? (quick ? "0,0.8" : "0,0.5,0.8,0.9,0.95")).split(",").map(Number);
   if (!candidates.every((ratio) => ratio >= 0 && ratio <= 1))
     throw new ValueError(`--ratios got "${values.ratios}", and numbers from 0 to 1 with commas are taken`);
@@ -245,13 +250,14 @@ async function tune(args: string[]): Promise<void> {
     const json = await runTune(gpu, {
       weights: values.weights,
       net: values.net ?? (await netNames(values.weights))[0],
+      solver,
       images: wholeNumber("images", values.images ?? (quick ? "2" : "16"), 1),
       candidates,
       rounds: wholeNumber("rounds", values.rounds, 1),
       seed: wholeNumber("seed", values.seed, 0),
       out,
     });
-    const file = tunedFile(json.command.net, out);
+    const file = tunedFile(json.command.net, out, solver);
     await writeWhole(file, `${JSON.stringify(json, null, 2)}\n`);
     printTable(
       ["method", "dense", "ratios for all", "own ratios"],
@@ -284,8 +290,11 @@ async function experiment(args: string[]): Promise<void> {
   const images = wholeNumber("images", values.images ?? (quick ? "4" : "100"), 0);
   const dearImages = wholeNumber("dear", values.dear ?? (quick ? "0" : "20"), 0);
   const seed = wholeNumber("seed", values.seed, 0);
-  const tuned: Record<string, TunedRatios> = {};
-  for (const net of nets) tuned[net] = await readTuned(net, values.tuned);
+  const tuned: Record<string, Record<TunedSolver, TunedRatios>> = {};
+  for (const net of nets) {
+    const ratiosFor = (solver: TunedSolver) => readTuned(net, values.tuned, solver);
+    tuned[net] = { fastspade: await ratiosFor("fastspade"), spade: await ratiosFor("spade") };
+  }
   await makeFolder(out);
   await timed(adapter, (gpu) =>
     runExperiment(gpu, {

@@ -5,6 +5,7 @@ import { layersOf } from "./nets.js";
 import { type NetFacts, type PartsCommand, runParts } from "./parts.js";
 import { CHUNK, COPIES, MAIN_SETTING, PARTS, planOf, type TunedRatios } from "./plan.js";
 import type { Row } from "./results.js";
+import type { TunedSolver } from "./tuned.js";
 import { type PartRow, readTables, rowsOf, secondsOf } from "./summary.js";
 
 export const NAME = "experiment";
@@ -15,7 +16,7 @@ export interface ExperimentCommand extends PartsCommand {
   readonly images: number;
   readonly dearImages: number;
   /** Of each network. */
-  readonly tuned: Readonly<Record<string, TunedRatios>>;
+  readonly tuned: Readonly<Record<string, Readonly<Record<TunedSolver, TunedRatios>>>>;
 }
 
 export const settingsOf = ({ tuned, seed, nets }: ExperimentCommand) => ({
@@ -49,7 +50,7 @@ export interface ExperimentJson {
   readonly seconds: Readonly<Record<string, number>>;
   /** Of all networks together; method "mean" is the mean over those of the paper's table that were measured. */
   readonly pooled: readonly PartRow[];
-  /** What is not in `rows`: other ratios, the exact solver's layers, clean images, network by network. */
+  /** What is not in `rows`: other ratios, small layers alone, clean images, network by network. */
   readonly others: readonly PartRow[];
   readonly settings: unknown;
   readonly adapter: string;
@@ -62,10 +63,11 @@ export function summarize(files: readonly string[]): ExperimentJson {
   const all = [...tables].flatMap(([part, table]) =>
     [...names, "all"].flatMap((net) => rowsOf(part, net, table)),
   );
-  const isMain = ({ part, setting, variant, method }: PartRow): boolean =>
-    part === PARTS.main
-      ? setting === "" || setting === MAIN_SETTING || variant === "spade"
-      : method !== "mean" && part === PARTS.dear;
+  const isMain = ({ part, setting, variant, method }: PartRow): boolean => {
+    if (part === PARTS.main) return setting === "" || setting === MAIN_SETTING;
+    if (part === PARTS.exact) return setting === MAIN_SETTING && variant === "spade";
+    return method !== "mean" && part === PARTS.dear;
+  };
   const plain = ({ part, setting, logitChange, ...row }: PartRow): Omit<Row, "logitChange"> => row;
   return {
     nets: about.nets.map(({ name, figures: { cleanAccuracy, attackSuccess }, floors }) => ({

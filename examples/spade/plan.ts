@@ -2,6 +2,7 @@
 import type { AttributionName } from "handgrad/explain";
 import { gaussianNoise, type Ratios } from "handgrad/spade";
 import type { Copies, Setting } from "./chunk.js";
+import type { TunedSolver } from "./tuned.js";
 import type { SceneVariation } from "./samples.js";
 import { CHEAP_METHODS, DEAR_METHODS, PAPER_METHODS } from "./methods.js";
 
@@ -41,6 +42,7 @@ export const SMALL_SETTING = "small layers 0.5";
 
 export const PARTS = {
   main: "main",
+  exact: "exact solver",
   dear: "dear methods",
   small: "small layers",
   clean: "clean images",
@@ -51,7 +53,8 @@ export interface PlanOptions {
   readonly images: number;
   /** Images for the methods that take hundreds of passes, the small layers, and clean images. */
   readonly dearImages: number;
-  readonly tuned: TunedRatios;
+  /** For each solver. */
+  readonly tuned: Readonly<Record<TunedSolver, TunedRatios>>;
   /** The layers that are pruned of at most 300 inputs. */
   readonly smallLayers: readonly string[];
 }
@@ -59,18 +62,19 @@ export interface PlanOptions {
 /** The parts in which there is anything to do. */
 export function planOf({ images, dearImages, tuned, smallLayers }: PlanOptions): Part[] {
   const common = { of: "evaluation" } as const;
-  const main: Setting = {
-    copies: COPIES,
+  const byMethod = (solver: TunedSolver, variants: Setting["variants"]): Setting => ({
     name: MAIN_SETTING,
-    ratios: { all: tuned.one, ...tuned.byMethod },
-    variants: ["fastspade", "otherSample", "magnitude", "random"],
-  };
-  const tunedForAll = (variants: Setting["variants"]): Setting => ({
-    name: ALL_SETTING,
     copies: COPIES,
-    ratios: { all: tuned.one },
+    ratios: { all: tuned[solver].one, ...tuned[solver].byMethod },
     variants,
   });
+  const forAll = (solver: TunedSolver, variants: Setting["variants"]): Setting => ({
+    name: ALL_SETTING,
+    copies: COPIES,
+    ratios: { all: tuned[solver].one },
+    variants,
+  });
+  const controls = ["fastspade", "otherSample", "magnitude", "random"] as const;
   const small: Ratios = Object.fromEntries(smallLayers.map((name) => [name, 0.5]));
   const parts: Part[] = [
     {
@@ -79,24 +83,31 @@ export function planOf({ images, dearImages, tuned, smallLayers }: PlanOptions):
       images,
       methods: CHEAP_METHODS,
       settings: [
-        main,
-        tunedForAll(["fastspade", "spade"]),
+        byMethod("fastspade", controls),
+        forAll("fastspade", ["fastspade", "spade"]),
         { name: "uniform 0.5", copies: COPIES, ratios: { all: 0.5 }, variants: ["fastspade"] },
       ],
+    },
+    {
+      ...common,
+      name: PARTS.exact,
+      images,
+      methods: CHEAP_METHODS,
+      settings: [byMethod("spade", ["spade"]), forAll("spade", ["spade"])],
     },
     {
       ...common,
       name: PARTS.dear,
       images: dearImages,
       methods: DEAR_METHODS,
-      settings: [{ ...main, ratios: { all: tuned.one } }],
+      settings: [{ ...forAll("fastspade", controls), name: MAIN_SETTING }],
     },
     {
       ...common,
       name: PARTS.clean,
       images: dearImages,
       methods: CHEAP_METHODS.filter((method) => PAPER_METHODS.includes(method)),
-      settings: [tunedForAll(["fastspade"])],
+      settings: [forAll("fastspade", ["fastspade"])],
     },
     {
       ...common,

@@ -10,10 +10,12 @@ import { CHEAP_METHODS, mapsOf, PAPER_METHODS } from "./methods.js";
 import { loadNet } from "./nets.js";
 import { COPIES, type TunedRatios } from "./plan.js";
 import { heldOut, imagesOf } from "./samples.js";
+import type { TunedSolver } from "./tuned.js";
 import { writeWhole } from "../experiment/write_whole.js";
 
 export interface TuneCommand {
   readonly net: string;
+  readonly solver: TunedSolver;
   /** Where it is. */
   readonly weights: string;
   /** Tuning scenes. */
@@ -56,8 +58,8 @@ const HEARD = PAPER_METHODS.filter((method) => CHEAP_METHODS.includes(method));
  * tried.
  */
 export async function runTune(gpu: Gpu, { out, ...command }: TuneCommand): Promise<TuneJson> {
-  const { net, weights, images, candidates, rounds, seed } = command;
-  const file = join(out, `tune-${net}.state.json`);
+  const { net, solver, weights, images, candidates, rounds, seed } = command;
+  const file = join(out, `tune-${net}-${solver}.state.json`);
   const stored = await restore(file, command);
   const methods: MethodScores = stored?.methods ?? {};
   const { model } = await loadNet(gpu, net, weights);
@@ -82,6 +84,7 @@ export async function runTune(gpu: Gpu, { out, ...command }: TuneCommand): Promi
     };
     const { ratios, score } = await tuneRatios(model, batch, objective, {
       ...COPIES,
+      solver,
       seed,
       candidates,
       rounds,
