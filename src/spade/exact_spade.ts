@@ -4,9 +4,11 @@
  */
 import greedyWgsl from "../../shaders/spade_greedy.wgsl";
 import { ValueError } from "../gpu/errors.js";
+import type { Gpu } from "../gpu/gpu.js";
 import { defineKernel } from "../gpu/kernel.js";
 import { add, full, mul, sub } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
+import { adapterTraits } from "../ops/matmul_plan.js";
 import { concat, slice, transpose } from "../ops/movement.js";
 import { sum } from "../ops/reduce.js";
 import { empty, type Tensor, tensor, zeros } from "../tensor.js";
@@ -33,17 +35,23 @@ const greedy = defineKernel<GreedyCall>({
     limits: "read",
     w: "readWrite",
     kept: "readWrite",
+    order: "readWrite",
     vectors: "readWrite",
     blocks: "readWrite",
     costs: "readWrite",
   },
+  constants: (_shapes, { group }, gpu) => ({
+    LANES: lanesOf(gpu),
+    GROUP: group,
+    PLACES: group < 4 ? 4 : 2,
+    UNROLL: group <= MOST_UNROLLED,
+  }),
   shape: () => ({}),
   uniforms: ({ w }, call) => ({
     first_row: call.firstRow,
     rows_a_sample: call.rowsASample,
     outputs: call.outputs,
     size: w[1],
-    group: call.group,
     first_step: call.firstStep,
     end_step: call.endStep,
     steps: call.steps,
@@ -51,9 +59,20 @@ const greedy = defineKernel<GreedyCall>({
     keep: call.pattern?.keep ?? 0,
   }),
   grid: ({ w }) => [w[0]],
-  work: ({ w: [rows, size] }, { firstStep, endStep, group }) =>
-    rows * size * (endStep - firstStep) * group * (firstStep + endStep) * group,
+  work: ({ w: [rows, size] }, { firstStep, endStep, group }) => {
+    const known = (group * (firstStep + endStep)) / 2;
+    return 2 * rows * (endStep - firstStep) * group * known * (size - known);
+  },
 });
+
+/** Larger groups stay in loops: their text would take long to compile. */
+const MOST_UNROLLED = 9;
+
+/** Barriers between more lanes than a software adapter's subgroup has are dear. */
+function lanesOf(gpu: Gpu): number {
+  const { software, lanes } = adapterTraits(gpu);
+  return software ? lanes || 8 : 64;
+}
 
 export interface ExactOptions {
   /** Neighboring weights that go together. */
@@ -124,18 +143,20 @@ function greedyRows(
   const { gpu, shape } = rows;
   const [count, size] = shape;
   const { groupSize: group, steps, outputs, rowsASample, pattern } = options;
-  const some = Math.max(1, Math.floor(MOST_BYTES / (4 * size * Math.max(size, 2 * group + 1))));
+  const quads = Math.ceil(size / 4);
+  const some = Math.max(1, Math.floor(MOST_BYTES / (4 * size * Math.max(4 * quads, group + 2))));
   const parts: { w: Tensor; kept: Tensor }[] = [];
   for (let firstRow = 0; firstRow < count; firstRow += some) {
     const part = gpu.scope(() => {
       const w = slice(rows, [firstRow, 0], [Math.min(firstRow + some, count), size]);
-      const kept = empty(gpu, w.shape);
-      const vectors = empty(gpu, [w.shape[0], size, size]);
-      const blocks = empty(gpu, [w.shape[0], size, 2 * group + 1]);
+      const kept = full(gpu, w.shape, 1);
+      const order = empty(gpu, [w.shape[0], size / group], { dtype: "u32" });
+      const vectors = empty(gpu, [w.shape[0], quads, size, 4]);
+      const blocks = empty(gpu, [w.shape[0], group * (group + 2), size / group]);
       for (let firstStep = 0; firstStep < steps; firstStep += STEPS_A_CALL) {
         const endStep = Math.min(firstStep + STEPS_A_CALL, steps);
         const call = { firstRow, rowsASample, outputs, group, firstStep, endStep, steps, pattern };
-        greedy.run({ inverse, limits, w, kept, vectors, blocks, costs }, call);
+        greedy.run({ inverse, limits, w, kept, order, vectors, blocks, costs }, call);
       }
       return { w, kept };
     });
