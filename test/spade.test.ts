@@ -38,6 +38,7 @@ import { convGeometry } from "../src/ops/conv_geometry.js";
 import { type ExactOptions, exactSpade } from "../src/spade/exact_spade.js";
 import { addGram, gramPlan, plainPlan } from "../src/spade/gram.js";
 import { gramShape } from "../src/spade/gram_items.js";
+import { rowsOnHost } from "../src/spade/greedy_host.js";
 import { LayerProblem, type Solution } from "../src/spade/layer_problem.js";
 import { solveLayer } from "../src/spade/solve_layer.js";
 import { assertClose, assertExact } from "./helpers/compare.js";
@@ -47,7 +48,14 @@ import { sharedGpu } from "./helpers/gpu.js";
 import { seededRandom } from "./helpers/shapes.js";
 import { upload } from "./helpers/tensors.js";
 import { type Array64, array64 } from "./reference/array64.js";
-import { constrainedLeastSquares, damped, exactObs, pruningError, windowGram } from "./reference/pruning.js";
+import {
+  constrainedLeastSquares,
+  damped,
+  exactObs,
+  inverse,
+  pruningError,
+  windowGram,
+} from "./reference/pruning.js";
 
 const spade = suite("spade");
 
@@ -236,6 +244,25 @@ spade(
     }
   },
 );
+
+spade("rows that are not held until the counts are known are solved again to the same weights", async () => {
+  const gpu = await sharedGpu();
+  const { w, h } = randomProblem(7, 6, 24);
+  const [rows, inverses] = [upload(gpu, w), upload(gpu, array64([1, 24, 24], inverse(damped(h, 0.01)).data))];
+  const call = { group: 2, steps: 12, outputs: 6, rowsASample: 6, removed: 40 };
+  const [all, some, none] = await Promise.all(
+    [undefined, 3 * 8 * 24 * 24, 0].map(async (bytes) => {
+      const { w, kept } = await rowsOnHost(rows, inverses, call, bytes);
+      const values = [...(await w.data()), ...(await kept.data())];
+      for (const held of [w, kept]) held.dispose();
+      return values;
+    }),
+  );
+  assert.is(all.slice(144).filter((value) => value === 0).length, 80);
+  assertExact(some, all, "half of the rows held");
+  assertExact(none, all, "no row held");
+  for (const held of [rows, inverses]) held.dispose();
+});
 
 spade("exact OBS errs less than block OBS, that less than magnitude, and that less than chance", async () => {
   const gpu = await sharedGpu();

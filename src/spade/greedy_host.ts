@@ -10,11 +10,16 @@ const HELD_BYTES = 2 ** 28;
  * @param rows [rows, d]
  * @param inverse [rows / outputs, d, d]
  */
-export async function rowsOnHost(rows: Tensor, inverse: Tensor, call: RowsCall): Promise<GreedyRows> {
+export async function rowsOnHost(
+  rows: Tensor,
+  inverse: Tensor,
+  call: RowsCall,
+  heldBytes = HELD_BYTES,
+): Promise<GreedyRows> {
   const [given, inverses] = await Promise.all([rows.data(), inverse.data()]);
   const [count, d] = rows.shape;
   const { group, steps, outputs, rowsASample, removed, pattern } = call;
-  const held = Math.floor(HELD_BYTES / (8 * steps * group * d));
+  const held = Math.floor(heldBytes / (8 * steps * group * d));
   const rowOf = (index: number): Float32Array => given.subarray(index * d, (index + 1) * d) as Float32Array;
   const w = new Float32Array(count * d);
   const kept = new Float32Array(count * d);
