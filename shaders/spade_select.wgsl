@@ -2,7 +2,7 @@
 //   score = w² · scale of its column;  mask = 0 if it is among the count smallest, else 1
 // w, mask: [samples, groups, size, outputs], a column of the layer's matrix a row of w; scale: [samples, groups, size];
 // counts: [samples, blocks], of which `block` is taken; only the columns from `first` to `end` take part.
-// One workgroup a sample: a radix select by four digits of the score (not negative, so its bits order as it does), then,
+// One workgroup a sample, the scores held in the mask meanwhile: a radix select by four digits of the score (not negative, so its bits order as it does), then,
 // where ties are cut, by four digits of the place.
 
 // @constants
@@ -26,41 +26,37 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> mask: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-struct Entry {
-  at: u32,
-  key: u32,
-  place: u32,
-}
-
 var<workgroup> bins: array<atomic<u32>, 256>;
 var<workgroup> digit: u32;
 var<workgroup> wanted: u32;
 var<workgroup> ties: u32;
 
-fn entry_of(sample: u32, index: u32) -> Entry {
-  let row = index % params.outputs;
-  let column = params.first + index / params.outputs % (params.end - params.first);
-  let group = index / (params.outputs * (params.end - params.first));
-  let line = (sample * params.groups + group) * params.size + column;
-  let at = line * params.outputs + row;
-  let value = w[at];
-  return Entry(at, bitcast<u32>(value * value * scale[line]), (group * params.outputs + row) * params.size + column);
-}
-
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let sample = group.x;
-  let entries = params.groups * params.outputs * (params.end - params.first);
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let sample = workgroup.x;
   let count = counts[sample * params.blocks + params.block];
+  // The columns of a group lie side by side; a lane has the same entries in all passes.
+  let entries = (params.end - params.first) * params.outputs;
+  let step = params.size * params.outputs;
+  let start = sample * params.groups * step + params.first * params.outputs;
   if (lane == 0u) { wanted = max(count, 1u); }
+  for (var group = 0u; group < params.groups; group++) {
+    let line = (sample * params.groups + group) * params.size + params.first;
+    for (var index = lane; index < entries; index += WORKGROUP_SIZE) {
+      let at = start + group * step + index;
+      mask[at] = w[at] * w[at] * scale[line + index / params.outputs];
+    }
+  }
   var key = 0u;
   var known = 0u;
   for (var shift = 24; shift >= 0; shift -= 8) {
     for (var bin = lane; bin < 256u; bin += WORKGROUP_SIZE) { atomicStore(&bins[bin], 0u); }
     workgroupBarrier();
-    for (var index = lane; index < entries; index += WORKGROUP_SIZE) {
-      let entry = entry_of(sample, index);
-      if ((entry.key & known) == key) { atomicAdd(&bins[(entry.key >> u32(shift)) & 255u], 1u); }
+    for (var group = 0u; group < params.groups; group++) {
+      for (var index = lane; index < entries; index += WORKGROUP_SIZE) {
+        let own = bitcast<u32>(mask[start + group * step + index]);
+        if ((own & known) == key) { atomicAdd(&bins[(own >> u32(shift)) & 255u], 1u); }
+      }
     }
     workgroupBarrier();
     if (lane == 0u) { find_digit(); }
@@ -74,10 +70,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var shift = 24; shift >= 0; shift -= 8) {
       for (var bin = lane; bin < 256u; bin += WORKGROUP_SIZE) { atomicStore(&bins[bin], 0u); }
       workgroupBarrier();
-      for (var index = lane; index < entries; index += WORKGROUP_SIZE) {
-        let entry = entry_of(sample, index);
-        if (entry.key == key && (entry.place & known) == place) {
-          atomicAdd(&bins[(entry.place >> u32(shift)) & 255u], 1u);
+      for (var group = 0u; group < params.groups; group++) {
+        for (var index = lane; index < entries; index += WORKGROUP_SIZE) {
+          if (bitcast<u32>(mask[start + group * step + index]) != key) { continue; }
+          let own = place_of(group, index);
+          if ((own & known) == place) { atomicAdd(&bins[(own >> u32(shift)) & 255u], 1u); }
         }
       }
       workgroupBarrier();
@@ -86,11 +83,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       known |= 255u << u32(shift);
     }
   }
-  for (var index = lane; index < entries; index += WORKGROUP_SIZE) {
-    let entry = entry_of(sample, index);
-    let removed = count > 0u && (entry.key < key || (entry.key == key && entry.place <= place));
-    mask[entry.at] = select(1.0, 0.0, removed);
+  for (var group = 0u; group < params.groups; group++) {
+    for (var index = lane; index < entries; index += WORKGROUP_SIZE) {
+      let at = start + group * step + index;
+      let own = bitcast<u32>(mask[at]);
+      var removed = own < key;
+      if (own == key) { removed = place_of(group, index) <= place; }
+      mask[at] = select(1.0, 0.0, removed && count > 0u);
+    }
   }
+}
+
+// Row by row.
+fn place_of(group: u32, index: u32) -> u32 {
+  let column = params.first + index / params.outputs;
+  return (group * params.outputs + index % params.outputs) * params.size + column;
 }
 
 // The digit in whose bin number `wanted` is, how far into the bin it is, and how many are in it.

@@ -35,9 +35,11 @@ import {
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { convGeometry } from "../src/ops/conv_geometry.js";
+import { type ExactOptions, exactSpade } from "../src/spade/exact_spade.js";
 import { addGram, gramPlan, plainPlan } from "../src/spade/gram.js";
 import { gramShape } from "../src/spade/gram_items.js";
-import { LayerProblem } from "../src/spade/layer_problem.js";
+import { rowsOnHost } from "../src/spade/greedy_host.js";
+import { LayerProblem, type Solution } from "../src/spade/layer_problem.js";
 import { solveLayer } from "../src/spade/solve_layer.js";
 import { assertClose, assertExact } from "./helpers/compare.js";
 import { assertRejects } from "./helpers/errors.js";
@@ -46,9 +48,19 @@ import { sharedGpu } from "./helpers/gpu.js";
 import { seededRandom } from "./helpers/shapes.js";
 import { upload } from "./helpers/tensors.js";
 import { type Array64, array64 } from "./reference/array64.js";
-import { constrainedLeastSquares, damped, exactObs, pruningError, windowGram } from "./reference/pruning.js";
+import {
+  constrainedLeastSquares,
+  damped,
+  exactObs,
+  inverse,
+  pruningError,
+  windowGram,
+} from "./reference/pruning.js";
 
 const spade = suite("spade");
+
+/** Where the exact solver's rows may be solved. */
+const PLACES = ["host", "device"] as const;
 
 /** A convolution's or dense layer's problem with weights [rows, d] and a Hessian. */
 function problemOf(gpu: Gpu, w: Array64, kernel: readonly [number, number] | undefined, h: Array64) {
@@ -71,7 +83,18 @@ function problemOf(gpu: Gpu, w: Array64, kernel: readonly [number, number] | und
 
 /** Solved weights and mask as [rows, d]. */
 async function solved(problem: LayerProblem, ratio: number, options: Omit<SolveOptions, "ratios">) {
-  const { weights, mask } = await solveLayer(problem, ratio, { ratios: ratio, ...options }, 0);
+  return inRowsOf(problem, await solveLayer(problem, ratio, { ratios: ratio, ...options }, 0));
+}
+
+/** The exact solver on the CPU or the device, as [rows, d]. */
+async function exactlySolved(problem: LayerProblem, options: ExactOptions) {
+  const solution = await exactSpade(problem, await problem.factors(), options);
+  const result = await inRowsOf(problem, solution);
+  for (const held of [solution.weights, solution.mask]) held.dispose();
+  return result;
+}
+
+async function inRowsOf(problem: LayerProblem, { weights, mask }: Solution) {
   const { size: d, outputs: rows } = problem;
   const inRows = (values: ArrayLike<number>) =>
     array64(
@@ -163,10 +186,15 @@ spade("exact OBS gives the golden weights of a fixed count a row", async () => {
     const { problem, dispose } = problemOf(gpu, inputs.w, params.kernel, outputs.hessian);
     const d = inputs.w.shape[1];
     const pattern = { keep: d - (params.obc?.perRow ?? 0), of: d };
-    const { w } = await solved(problem, 0.5, { solver: "spade", pattern });
     const wanted = outputs.wObcPerRow as Array64;
-    assertClose(w, wanted, { tolerance: 1e-3, what: name });
-    assertExact(zerosOf(w), zerosOf(wanted), `${name} mask`);
+    const removed = inputs.w.shape[0] * (params.obc?.perRow ?? 0);
+    const results = [await solved(problem, 0.5, { solver: "spade", pattern })];
+    for (const where of PLACES)
+      results.push(await exactlySolved(problem, { groupSize: 1, removed, pattern, where }));
+    for (const { w } of results) {
+      assertClose(w, wanted, { tolerance: 1e-3, what: name });
+      assertExact(zerosOf(w), zerosOf(wanted), `${name} mask`);
+    }
     dispose();
   }
 });
@@ -199,22 +227,42 @@ spade(
     ].entries()) {
       const { w, h } = randomProblem(index + 1, 6, 24);
       const { problem, dispose } = problemOf(gpu, w, kernel, h);
-      const result = await solved(problem, 0.6, { solver: "spade", groupSize });
       const removed = groupSize * Math.floor((0.6 * 144) / groupSize + 0.5);
-      assert.is(result.mask.data.filter((value) => value === 0).length, removed);
       const dampedH = damped(h, 0.01);
-      assertClose(result.w, constrainedLeastSquares(w, dampedH, result.mask.data), {
-        tolerance: 1e-3,
-        what: "least squares",
-      });
-      assertClose(result.w, exactObs(w, dampedH, groupSize, removed / groupSize), {
-        tolerance: 1e-3,
-        what: "greedy",
-      });
+      const wanted = exactObs(w, dampedH, groupSize, removed / groupSize);
+      const results = [await solved(problem, 0.6, { solver: "spade", groupSize })];
+      for (const where of PLACES) results.push(await exactlySolved(problem, { groupSize, removed, where }));
+      for (const result of results) {
+        assert.is(result.mask.data.filter((value) => value === 0).length, removed);
+        assertClose(result.w, constrainedLeastSquares(w, dampedH, result.mask.data), {
+          tolerance: 1e-3,
+          what: "least squares",
+        });
+        assertClose(result.w, wanted, { tolerance: 1e-3, what: "greedy" });
+      }
       dispose();
     }
   },
 );
+
+spade("rows that are not held until the counts are known are solved again to the same weights", async () => {
+  const gpu = await sharedGpu();
+  const { w, h } = randomProblem(7, 6, 24);
+  const [rows, inverses] = [upload(gpu, w), upload(gpu, array64([1, 24, 24], inverse(damped(h, 0.01)).data))];
+  const call = { group: 2, steps: 12, outputs: 6, rowsASample: 6, removed: 40 };
+  const [all, some, none] = await Promise.all(
+    [undefined, 3 * 8 * 24 * 24, 0].map(async (bytes) => {
+      const { w, kept } = await rowsOnHost(rows, inverses, call, bytes);
+      const values = [...(await w.data()), ...(await kept.data())];
+      for (const held of [w, kept]) held.dispose();
+      return values;
+    }),
+  );
+  assert.is(all.slice(144).filter((value) => value === 0).length, 80);
+  assertExact(some, all, "half of the rows held");
+  assertExact(none, all, "no row held");
+  for (const held of [rows, inverses]) held.dispose();
+});
 
 spade("exact OBS errs less than block OBS, that less than magnitude, and that less than chance", async () => {
   const gpu = await sharedGpu();

@@ -81,6 +81,19 @@ export async function calibrate(
   samples: Tensor,
   options: CalibrationOptions = {},
 ): Promise<Calibration> {
+  return calibrateFor(model, samples, options, false);
+}
+
+/**
+ * As `calibrate`.
+ * @param factored whether factors will be wanted: the CPU then makes one layer's while the device is at the next Hessian
+ */
+export async function calibrateFor(
+  model: Sequential,
+  samples: Tensor,
+  options: CalibrationOptions,
+  factored: boolean,
+): Promise<Calibration> {
   const { damping } = { ...DEFAULTS, ...options };
   checkOptions(model, samples, options);
   const fold = options.batchNorm === "fold";
@@ -96,7 +109,7 @@ export async function calibrate(
       batches.push({ first, count, problems });
       for (const { name, layer } of sites) problems.set(name, new LayerProblem(name, layer, count, damping));
       const from = rowsOf(options.calibration ?? samples, first, count);
-      await addCopies(network, from, problems, plan.images, options, seconds);
+      await addCopies(network, from, problems, plan.images, options, { seconds, factored });
       from.dispose();
     }
     return new Calibration(network, fold, samples.reshape(samples.shape), batches, seconds);
@@ -114,7 +127,7 @@ async function addCopies(
   problems: ReadonlyMap<string, LayerProblem>,
   images: number,
   options: CalibrationOptions,
-  seconds: { augment: number; hessian: number },
+  { seconds, factored }: { seconds: { augment: number; hessian: number }; factored: boolean },
 ): Promise<void> {
   const { gpu } = samples;
   const { samples: copies, augment: augmentations, seed } = { ...DEFAULTS, ...options };
@@ -129,8 +142,12 @@ async function addCopies(
     start = performance.now();
     const inputs = gpu.scope(() => inputsOf(model, x, problems));
     x.dispose();
-    for (const [name, input] of inputs) {
-      const problem = problems.get(name) as LayerProblem;
+    // The layers whose factors take longest first, so that they are ready with the last Hessian.
+    const sized = [...inputs].map(([name, input]) => ({
+      input,
+      problem: problems.get(name) as LayerProblem,
+    }));
+    for (const { input, problem } of sized.sort((a, b) => b.problem.size - a.problem.size)) {
       const flat = input.rank === 4 ? input : input.reshape([...input.shape, 1, 1]);
       const shape = gramShapeOf(problem.layer, [
         count === 0 ? 0 : input.shape[0] / count,
@@ -139,6 +156,7 @@ async function addCopies(
       addGram(flat, problem.h, shape, { samples: count, scale: 2 / copies, accumulate: first > 0 });
       if (flat !== input) flat.dispose();
       input.dispose();
+      if (factored && first + some === copies) void problem.factors();
     }
     await gpu.finish();
     seconds.hessian += (performance.now() - start) / 1000;

@@ -2,58 +2,16 @@
  * SPADE: exact OBS of every row for itself, all rows at once; how many weights each row loses is decided by the costs of
  * all rows together, so that the layer's total is exact.
  */
-import greedyWgsl from "../../shaders/spade_greedy.wgsl";
 import { ValueError } from "../gpu/errors.js";
-import { defineKernel } from "../gpu/kernel.js";
-import { add, full, mul, sub } from "../ops/elementwise.js";
+import { add, mul, sub } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
-import { concat, slice, transpose } from "../ops/movement.js";
-import { sum } from "../ops/reduce.js";
-import { empty, type Tensor, tensor, zeros } from "../tensor.js";
-import { MOST_BYTES } from "./gram.js";
+import { adapterTraits } from "../ops/matmul_plan.js";
+import { transpose } from "../ops/movement.js";
+import type { Tensor } from "../tensor.js";
+import { rowsOnDevice } from "./greedy_device.js";
+import { rowsOnHost } from "./greedy_host.js";
 import type { Factors, LayerProblem, Solution } from "./layer_problem.js";
-import { removedByPattern, selectSmallest } from "./selection.js";
-
-interface GreedyCall {
-  readonly firstRow: number;
-  readonly rowsASample: number;
-  readonly outputs: number;
-  readonly group: number;
-  readonly firstStep: number;
-  readonly endStep: number;
-  readonly steps: number;
-  readonly pattern?: { readonly keep: number; readonly of: number };
-}
-
-const greedy = defineKernel<GreedyCall>({
-  name: "spade_greedy",
-  wgsl: greedyWgsl,
-  bindings: {
-    inverse: "read",
-    limits: "read",
-    w: "readWrite",
-    kept: "readWrite",
-    vectors: "readWrite",
-    blocks: "readWrite",
-    costs: "readWrite",
-  },
-  shape: () => ({}),
-  uniforms: ({ w }, call) => ({
-    first_row: call.firstRow,
-    rows_a_sample: call.rowsASample,
-    outputs: call.outputs,
-    size: w[1],
-    group: call.group,
-    first_step: call.firstStep,
-    end_step: call.endStep,
-    steps: call.steps,
-    run: call.pattern?.of ?? 0,
-    keep: call.pattern?.keep ?? 0,
-  }),
-  grid: ({ w }) => [w[0]],
-  work: ({ w: [rows, size] }, { firstStep, endStep, group }) =>
-    rows * size * (endStep - firstStep) * group * (firstStep + endStep) * group,
-});
+import { removedByPattern } from "./selection.js";
 
 export interface ExactOptions {
   /** Neighboring weights that go together. */
@@ -61,14 +19,17 @@ export interface ExactOptions {
   /** Of each sample. */
   readonly removed: number;
   readonly pattern?: { readonly keep: number; readonly of: number };
+  /** Where the rows are solved; default: where the adapter is software, on the CPU, which is many times as fast there. */
+  readonly where?: "host" | "device";
 }
 
-/** Steps a dispatch, so that none takes long. */
-const STEPS_A_CALL = 16;
-
 /** @throws ValueError for groups that do not divide a row, or together with a pattern */
-export function exactSpade(problem: LayerProblem, factors: Factors, options: ExactOptions): Solution {
-  const { dense, samples, groups, size, outputs } = problem;
+export async function exactSpade(
+  problem: LayerProblem,
+  factors: Factors,
+  options: ExactOptions,
+): Promise<Solution> {
+  const { dense, groups, size, outputs } = problem;
   const { groupSize, removed, pattern } = options;
   const { gpu } = dense;
   if (size % groupSize !== 0 || (pattern && groupSize > 1)) {
@@ -78,80 +39,36 @@ export function exactSpade(problem: LayerProblem, factors: Factors, options: Exa
     );
   }
   const steps = pattern ? removedByPattern(size, pattern) : size / groupSize;
-  const counts = tensor(gpu, new Uint32Array(samples).fill(removed / groupSize), [samples, 1]);
-  const solved = gpu.scope(() => {
-    const { u, alive } = factors;
-    const column = alive.reshape([...alive.shape, 1]);
-    const inverse = ordered(problem, matmul(u, u, { transposeA: true }), groupSize);
+  const { u, alive } = factors;
+  const column = alive.reshape([...alive.shape, 1]);
+  const given = gpu.scope(() => ({
+    inverse: ordered(problem, matmul(u, u, { transposeA: true }), groupSize),
     // Dead inputs cost nothing.
-    const rows = rowsOf(problem, mul(dense, column), groupSize);
-    const all = samples * groups * outputs;
-    const costs = zeros(gpu, [samples, 1, steps, groups * outputs]);
-    const run = (limits: Tensor) =>
-      greedyRows(rows, inverse, limits, costs, { ...options, steps, outputs, rowsASample: groups * outputs });
-    let limits = full(gpu, [all], steps);
-    let state = run(limits);
-    if (!pattern) {
-      const mask = empty(gpu, costs.shape);
-      const range = { first: 0, end: steps, block: 0 };
-      selectSmallest(costs, full(gpu, [samples, 1, steps], 1), counts, mask, range);
-      limits = sum(sub(1, mask), { axes: [2] }).reshape([all]);
-      state = run(limits);
-    }
-    const mask = columnsOf(problem, state.kept, groupSize);
-    // What the count did not reach of the dead inputs' weights stays as it is.
-    const spared = mul(mul(dense, mask), sub(1, column));
-    return { weights: add(columnsOf(problem, state.w, groupSize), spared), mask };
-  });
-  counts.dispose();
-  return { ...solved, damping: factors.damping };
-}
-
-interface GreedyOptions extends ExactOptions {
-  readonly steps: number;
-  readonly outputs: number;
-  readonly rowsASample: number;
-}
-
-/** All rows, as many at a time as their vectors fit. @param rows [rows, size] */
-function greedyRows(
-  rows: Tensor,
-  inverse: Tensor,
-  limits: Tensor,
-  costs: Tensor,
-  options: GreedyOptions,
-): { w: Tensor; kept: Tensor } {
-  const { gpu, shape } = rows;
-  const [count, size] = shape;
-  const { groupSize: group, steps, outputs, rowsASample, pattern } = options;
-  const some = Math.max(1, Math.floor(MOST_BYTES / (4 * size * Math.max(size, 2 * group + 1))));
-  const parts: { w: Tensor; kept: Tensor }[] = [];
-  for (let firstRow = 0; firstRow < count; firstRow += some) {
-    const part = gpu.scope(() => {
-      const w = slice(rows, [firstRow, 0], [Math.min(firstRow + some, count), size]);
-      const kept = empty(gpu, w.shape);
-      const vectors = empty(gpu, [w.shape[0], size, size]);
-      const blocks = empty(gpu, [w.shape[0], size, 2 * group + 1]);
-      for (let firstStep = 0; firstStep < steps; firstStep += STEPS_A_CALL) {
-        const endStep = Math.min(firstStep + STEPS_A_CALL, steps);
-        const call = { firstRow, rowsASample, outputs, group, firstStep, endStep, steps, pattern };
-        greedy.run({ inverse, limits, w, kept, vectors, blocks, costs }, call);
-      }
-      return { w, kept };
-    });
-    parts.push(part);
-  }
-  if (parts.length === 1) return parts[0];
-  return {
-    w: concat(
-      parts.map(({ w }) => w),
-      0,
-    ),
-    kept: concat(
-      parts.map(({ kept }) => kept),
-      0,
-    ),
+    rows: rowsOf(problem, mul(dense, column), groupSize),
+  }));
+  const call = {
+    group: groupSize,
+    steps,
+    outputs,
+    rowsASample: groups * outputs,
+    removed: removed / groupSize,
+    pattern,
   };
+  const where = options.where ?? (adapterTraits(gpu).software ? "host" : "device");
+  try {
+    const solve = where === "host" ? rowsOnHost : rowsOnDevice;
+    const { w, kept } = await solve(given.rows, given.inverse, call);
+    const solved = gpu.scope(() => {
+      const mask = columnsOf(problem, kept, groupSize);
+      // What the count did not reach of the dead inputs' weights stays as it is.
+      const spared = mul(mul(dense, mask), sub(1, column));
+      return { weights: add(columnsOf(problem, w, groupSize), spared), mask };
+    });
+    for (const held of [w, kept]) held.dispose();
+    return { ...solved, damping: factors.damping };
+  } finally {
+    for (const held of [given.inverse, given.rows, column]) held.dispose();
+  }
 }
 
 /** Groups are runs of input channels of one tap, as in the reference: the channels then come last. */

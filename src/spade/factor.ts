@@ -69,25 +69,53 @@ function cholesky(a: Float64Array, d: number): boolean {
   return true;
 }
 
-/** Four rows of L up to their first one's diagonal: every earlier row is loaded once for all four. */
+/**
+ * Four rows of L up to their first one's diagonal, two columns at a time: every value is loaded once for two or four
+ * products.
+ */
 function fourRows(a: Float64Array, d: number, first: number): void {
   const r0 = first * d;
-  const [r1, r2, r3] = [r0 + d, r0 + 2 * d, r0 + 3 * d];
-  for (let j = 0; j < first; j++) {
-    const other = j * d;
-    let [s0, s1, s2, s3] = [a[r0 + j], a[r1 + j], a[r2 + j], a[r3 + j]];
+  const r1 = r0 + d;
+  const r2 = r1 + d;
+  const r3 = r2 + d;
+  for (let j = 0; j < first; j += 2) {
+    const p = j * d;
+    const q = p + d;
+    let s0 = a[r0 + j];
+    let s1 = a[r1 + j];
+    let s2 = a[r2 + j];
+    let s3 = a[r3 + j];
+    let t0 = a[r0 + j + 1];
+    let t1 = a[r1 + j + 1];
+    let t2 = a[r2 + j + 1];
+    let t3 = a[r3 + j + 1];
     for (let k = 0; k < j; k++) {
-      const value = a[other + k];
-      s0 -= a[r0 + k] * value;
-      s1 -= a[r1 + k] * value;
-      s2 -= a[r2 + k] * value;
-      s3 -= a[r3 + k] * value;
+      const x = a[p + k];
+      const y = a[q + k];
+      const v0 = a[r0 + k];
+      const v1 = a[r1 + k];
+      const v2 = a[r2 + k];
+      const v3 = a[r3 + k];
+      s0 -= v0 * x;
+      t0 -= v0 * y;
+      s1 -= v1 * x;
+      t1 -= v1 * y;
+      s2 -= v2 * x;
+      t2 -= v2 * y;
+      s3 -= v3 * x;
+      t3 -= v3 * y;
     }
-    const pivot = 1 / a[other + j];
+    const pivot = 1 / a[p + j];
+    const across = a[q + j];
+    const next = 1 / a[q + j + 1];
     a[r0 + j] = s0 * pivot;
     a[r1 + j] = s1 * pivot;
     a[r2 + j] = s2 * pivot;
     a[r3 + j] = s3 * pivot;
+    a[r0 + j + 1] = (t0 - a[r0 + j] * across) * next;
+    a[r1 + j + 1] = (t1 - a[r1 + j] * across) * next;
+    a[r2 + j + 1] = (t2 - a[r2 + j] * across) * next;
+    a[r3 + j + 1] = (t3 - a[r3 + j] * across) * next;
   }
 }
 
@@ -105,32 +133,53 @@ function dot(a: Float64Array, first: number, second: number, length: number): nu
   return s0 + s1 + (s2 + s3);
 }
 
-/** L⁻¹, row by row, with rows and columns in reverse: upper triangular. */
+/** L⁻¹, two rows at a time, with rows and columns in reverse: upper triangular. */
 function inverseReversed(l: Float64Array, d: number): Float32Array {
   const inverse = new Float64Array(d * d);
   const u = new Float32Array(d * d);
-  for (let i = 0; i < d; i++) {
-    const row = i * d;
-    let k = 0;
-    for (; k + 3 < i; k += 4) {
-      const [f0, f1, f2, f3] = [l[row + k], l[row + k + 1], l[row + k + 2], l[row + k + 3]];
-      const o0 = k * d;
-      const [o1, o2, o3] = [o0 + d, o0 + 2 * d, o0 + 3 * d];
-      // Row k ends at k; the others' last values are added where row k has zeros.
-      for (let j = 0; j < k + 4; j++) {
-        inverse[row + j] -=
-          f0 * inverse[o0 + j] + f1 * inverse[o1 + j] + f2 * inverse[o2 + j] + f3 * inverse[o3 + j];
+  for (let i = 0; i < d; i += 2) {
+    // Rows before this one, in whole fours.
+    const both = i + 1 < d ? i - (i % 4) : 0;
+    for (let k = 0; k < both; k += 4) subtractFourRows(inverse, l, d, i, k);
+    for (let own = i; own < Math.min(i + 2, d); own++) {
+      const row = own * d;
+      for (let k = both; k < own; k++) {
+        const factor = l[row + k];
+        for (let j = 0; j <= k; j++) inverse[row + j] -= factor * inverse[k * d + j];
       }
+      const pivot = 1 / l[row + own];
+      for (let j = 0; j < own; j++) inverse[row + j] *= pivot;
+      inverse[row + own] = pivot;
+      const target = (d - 1 - own) * d;
+      for (let j = 0; j <= own; j++) u[target + d - 1 - j] = inverse[row + j];
     }
-    for (; k < i; k++) {
-      const factor = l[row + k];
-      for (let j = 0; j <= k; j++) inverse[row + j] -= factor * inverse[k * d + j];
-    }
-    const pivot = 1 / l[row + i];
-    for (let j = 0; j < i; j++) inverse[row + j] *= pivot;
-    inverse[row + i] = pivot;
-    const target = (d - 1 - i) * d;
-    for (let j = 0; j <= i; j++) u[target + d - 1 - j] = inverse[row + j];
   }
   return u;
+}
+
+/** Rows k to k + 3 of L⁻¹, times L's factors, from rows i and i + 1. */
+function subtractFourRows(inverse: Float64Array, l: Float64Array, d: number, i: number, k: number): void {
+  const row = i * d;
+  const next = row + d;
+  const f0 = l[row + k];
+  const f1 = l[row + k + 1];
+  const f2 = l[row + k + 2];
+  const f3 = l[row + k + 3];
+  const g0 = l[next + k];
+  const g1 = l[next + k + 1];
+  const g2 = l[next + k + 2];
+  const g3 = l[next + k + 3];
+  const o0 = k * d;
+  const o1 = o0 + d;
+  const o2 = o1 + d;
+  const o3 = o2 + d;
+  // Row k ends at k; the others' last values are added where row k has zeros.
+  for (let j = 0; j < k + 4; j++) {
+    const x0 = inverse[o0 + j];
+    const x1 = inverse[o1 + j];
+    const x2 = inverse[o2 + j];
+    const x3 = inverse[o3 + j];
+    inverse[row + j] -= f0 * x0 + f1 * x1 + (f2 * x2 + f3 * x3);
+    inverse[next + j] -= g0 * x0 + g1 * x1 + (g2 * x2 + g3 * x3);
+  }
 }

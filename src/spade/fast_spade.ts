@@ -32,7 +32,8 @@ const tail = defineKernel<BlockCall>({
   bindings: { errors: "read", u: "read", w: "readWrite" },
   shape: () => ({}),
   uniforms: ({ w }, { first, end, block }) => ({ ...shapeUniforms(w), first, end, block }),
-  grid: ({ w }, limits, { end }) => gridFor(w[0] * w[1] * w[3] * Math.ceil((w[2] - end) / 4), 64, limits),
+  grid: ({ w: [samples, groups, size, outputs] }, limits, { end }) =>
+    gridFor(samples * groups * Math.ceil(outputs / 4) * Math.ceil((size - end) / 4), 64, limits),
   work: ({ w }, { end, block }) => 4 * w[0] * w[1] * w[3] * (w[2] - end) * block,
 });
 

@@ -29,9 +29,11 @@ const channelsLast = defineKernel<GramShape>({
   wgsl: channelsLastWgsl,
   bindings: { x: "read", y: "write" },
   shape: ({ x }, { groups, rows, columns, blocks }) => ({ y: [x[0], groups, rows, columns, 4 * blocks] }),
+  constants: (_shapes, { rows, columns }) => ({
+    LANES: Math.min(64, 2 ** Math.ceil(Math.log2(rows * columns))),
+  }),
   uniforms: ({ x }, { groups, channels, blocks, rows, columns, inside }) => ({
-    images: x[0],
-    groups,
+    planes: x[0] * groups,
     channels,
     blocks,
     height: x[2],
@@ -41,7 +43,7 @@ const channelsLast = defineKernel<GramShape>({
     top: inside[0],
     left: inside[1],
   }),
-  grid: ({ y }, limits) => gridFor(sizeOf(y) / 4, 64, limits),
+  grid: ({ x }, limits, { groups, blocks }) => gridFor(x[0] * groups * blocks, 1, limits),
 });
 
 interface GramCall {
@@ -108,17 +110,19 @@ const assembleKernel = defineKernel<GramCall & { readonly scale: number; readonl
   name: "spade_gram_assemble",
   wgsl: assembleWgsl,
   bindings: { parts: "read", h: "readWrite" },
-  constants: (_shapes, { shape }) => ({ SHARED: shape.shared }),
+  constants: (_shapes, { shape: { shared, kernel } }) => ({
+    SHARED: shared,
+    KERNEL_HEIGHT: kernel[0],
+    KERNEL_WIDTH: kernel[1],
+  }),
   shape: () => ({}),
-  uniforms: (_shapes, { shape, samples, slices, scale, accumulate }) => {
+  uniforms: ({ h }, { shape, slices, scale, accumulate }) => {
     const { kernel, positions, inside } = shape;
     return {
-      problems: samples * shape.groups,
+      problems: h[0],
       slices,
       channels: shape.channels,
       padded: 4 * shape.blocks,
-      kernel_height: kernel[0],
-      kernel_width: kernel[1],
       first_y: firstClass(inside[0], kernel[0]),
       end_y: endClass(inside[2], kernel[0], positions[0]),
       first_x: firstClass(inside[1], kernel[1]),
@@ -128,7 +132,11 @@ const assembleKernel = defineKernel<GramCall & { readonly scale: number; readonl
       scale,
     };
   },
-  grid: ({ h }, limits) => gridFor(sizeOf(h), 64, limits),
+  grid: ({ h: [problems, size] }, limits) => [
+    Math.ceil(size / 64),
+    size,
+    Math.min(problems, limits.maxComputeWorkgroupsPerDimension),
+  ],
   work: ({ h }, { slices }) => 20 * slices * sizeOf(h),
 });
 

@@ -83,7 +83,11 @@ export class LayerProblem {
 
   /** The factors; reads the Hessians back the first time. */
   factors(): Promise<Factors> {
-    this.known ??= this.factor();
+    if (!this.known) {
+      this.known = this.factor();
+      // Whoever waits for it sees an error, also if that is later.
+      this.known.catch(() => {});
+    }
     return this.known;
   }
 

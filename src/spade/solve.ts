@@ -39,13 +39,18 @@ async function solveBatch(
 ): Promise<Trace[]> {
   const wanted = [...batch.problems.values()].filter(({ name }) => ratioOf(options, name) > 0);
   const start = performance.now();
-  if (needsFactors(options)) await Promise.all(wanted.map((problem) => problem.factors()));
-  const factored = performance.now();
+  let factor = 0;
+  // The CPU factors one layer while the device solves another.
+  if (needsFactors(options)) for (const problem of wanted) void problem.factors();
   const solved = new Map<string, Solved>();
   for (const problem of wanted) {
+    const asked = performance.now();
+    if (needsFactors(options)) await problem.factors();
+    factor += (performance.now() - asked) / 1000;
     // Random draws of a layer come from a stream of its own.
     const stream = calibration.layers.indexOf(problem.name);
     solved.set(problem.name, await solveLayer(problem, ratioOf(options, problem.name), options, stream));
+    await problem.h.gpu.flush();
   }
   const networks: Sequential[] = [];
   try {
@@ -53,7 +58,7 @@ async function solveBatch(
       networks.push(networkOf(calibration.model, batch.problems, solved, index));
     const facts = await measure(calibration, batch, solved, networks);
     const { augment, hessian } = calibration.seconds;
-    const [factor, solve] = [(factored - start) / 1000, (performance.now() - factored) / 1000];
+    const solve = (performance.now() - start) / 1000 - factor;
     const seconds = { augment, hessian, factor, solve, total: augment + hessian + factor + solve };
     return networks.map((network, index) => {
       const { target } = options;

@@ -1,9 +1,10 @@
 /** A sample's trace in one call. */
 import type { Sequential } from "../layers/sequential.js";
 import type { Tensor } from "../tensor.js";
-import { calibrate } from "./calibrate.js";
+import { calibrateFor } from "./calibrate.js";
 import type { TraceOptions } from "./options.js";
 import { solve } from "./solve.js";
+import { needsFactors } from "./solve_layer.js";
 import type { Trace } from "./trace.js";
 
 /**
@@ -24,7 +25,7 @@ export async function traceOf(model: Sequential, sample: Tensor, options: TraceO
  */
 export async function tracesOf(model: Sequential, samples: Tensor, options: TraceOptions): Promise<Trace[]> {
   const layers = options.layers ?? layersOf(options.ratios);
-  const calibration = await calibrate(model, samples, { ...options, layers });
+  const calibration = await calibrateFor(model, samples, { ...options, layers }, needsFactors(options));
   try {
     return await solve(calibration, options);
   } finally {
