@@ -222,7 +222,7 @@ const KERNELS = [
   { kernel: "vector", tile: [4, 1], group: [1, 16] },
   { kernel: "any_shape", tile: [4, 4], group: [2, 4] },
   { kernel: "subgroup", tile: [8, 4] },
-  { kernel: "quad", tile: [16, 8], group: [1, 4] },
+  { kernel: "quad", tile: [16, 4], group: [1, 4] },
   { kernel: "subgroup_any_shape", tile: [8, 3] },
 ] as const;
 

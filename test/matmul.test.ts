@@ -103,7 +103,7 @@ const VARIANTS: readonly TestedVariant[] = [
   { kernel: "vector", tile: [4, 1], group: [1, 16] },
   { kernel: "any_shape", tile: [4, 4], group: [2, 4] },
   { kernel: "subgroup", tile: [8, 4], vec4: true },
-  { kernel: "quad", tile: [16, 8], group: [1, 4], vec4: true },
+  { kernel: "quad", tile: [16, 4], group: [1, 4], vec4: true },
   { kernel: "quad", tile: [32, 8], group: [1, 4], vec4: true, quick: true },
   { kernel: "subgroup_any_shape", tile: [8, 3] },
   { kernel: "subgroup_any_shape", tile: [16, 4], quick: true },
@@ -118,9 +118,13 @@ for (const { kernel, tile, group, vec4, quick } of VARIANTS) {
     async () => {
       const gpu = await sharedGpu();
       const { lanes } = adapterTraits(gpu);
-      if (kernel === "quad" ? lanes < 4 : !group && ![4, 8, 16].includes(lanes)) {
+      // The largest tile is for 4 lanes only: elsewhere it is not picked, and takes many seconds to compile.
+      const quads = kernel === "quad" && (tileM > 16 ? lanes === 4 : lanes >= 4);
+      if (!quads && (kernel === "quad" || (!group && ![4, 8, 16].includes(lanes)))) {
         // A capability: without such subgroups the library never picks the kernel.
-        console.log(`not run: ${kernel} takes subgroups of 4, 8 or 16 lanes, and this adapter has ${lanes}`);
+        console.log(
+          `not run: ${kernel} ${tile.join("×")} is not for this adapter's subgroups of ${lanes} lanes`,
+        );
         return;
       }
       const [groupM, groupN] = group ?? [1, lanes];
