@@ -19,8 +19,6 @@ const TRANSPOSE_A: bool = false;
 const TRANSPOSE_B: bool = false;
 const HAS_BIAS: bool = false;
 const ACTIVATION: u32 = 0u;
-// A store is a long text on SwiftShader: a loop over the stores that is not unrolled halves a large tile's compile time.
-const ROLLED: bool = false;
 const BLOCKS_M: u32 = TILE_M / 4u;
 const BLOCKS_N: u32 = TILE_N / 4u;
 const BLOCKS_K: u32 = STEP / 4u;
@@ -176,35 +174,15 @@ fn main(
     }
   }
 
-  if (ROLLED) {
-    var result: array<array<vec4f, BLOCKS_N>, TILE_M>;
-    // @unroll
-    for (var i = 0u; i < TILE_M; i++) {
-      // @unroll
-      for (var j = 0u; j < BLOCKS_N; j++) {
-        result[i][j] = sum[i][j];
-      }
-    }
-    let rows = min(TILE_M, params.m - row);
-    for (var j = 0u; j < BLOCKS_N; j++) {
-      let block = column / 4u + j;
-      if (block >= n4) { break; }
+  // @unroll
+  for (var j = 0u; j < BLOCKS_N; j++) {
+    let block = column / 4u + j;
+    if (block < n4) {
       let offset = bias_of(block);
-      for (var i = 0u; i < rows; i++) {
-        y[(part * params.m + row + i) * n4 + block] = activate(result[i][j] + offset);
-      }
-    }
-  } else {
-    // @unroll
-    for (var j = 0u; j < BLOCKS_N; j++) {
-      let block = column / 4u + j;
-      if (block < n4) {
-        let offset = bias_of(block);
-        // @unroll
-        for (var i = 0u; i < TILE_M; i++) {
-          if (row + i < params.m) {
-            y[(part * params.m + row + i) * n4 + block] = activate(sum[i][j] + offset);
-          }
+      // @unroll
+      for (var i = 0u; i < TILE_M; i++) {
+        if (row + i < params.m) {
+          y[(part * params.m + row + i) * n4 + block] = activate(sum[i][j] + offset);
         }
       }
     }

@@ -222,6 +222,7 @@ const KERNELS = [
   { kernel: "vector", tile: [4, 1], group: [1, 16] },
   { kernel: "any_shape", tile: [4, 4], group: [2, 4] },
   { kernel: "subgroup", tile: [8, 4] },
+  { kernel: "quad", tile: [16, 4], group: [1, 4] },
   { kernel: "subgroup_any_shape", tile: [8, 3] },
 ] as const;
 
@@ -229,7 +230,7 @@ for (const { kernel, tile, ...given } of KERNELS) {
   halves(`kernel ${kernel}, tile ${tile.join("×")}: b stored as f16, as it is and transposed`, async () => {
     const gpu = await sharedGpu();
     const { lanes } = adapterTraits(gpu);
-    if (!("group" in given) && ![4, 8, 16].includes(lanes)) {
+    if (kernel === "quad" ? lanes < 4 : !("group" in given) && ![4, 8, 16].includes(lanes)) {
       console.log(`not run: ${kernel} takes subgroups of 4, 8 or 16 lanes, and this adapter has ${lanes}`);
       return;
     }
@@ -240,11 +241,13 @@ for (const { kernel, tile, ...given } of KERNELS) {
       for (const [m, n, k] of [
         [16, 24, 32],
         [1, 4, 8],
+        [37, 44, 24],
+        [40, 8, 8],
         [13, 7, 37],
         [1, 1, 1],
         [3, 77, 3],
       ]) {
-        const vec4 = kernel === "register_tile" || kernel === "subgroup";
+        const vec4 = kernel === "register_tile" || kernel === "subgroup" || kernel === "quad";
         if (vec4 && !isAligned({ m, n, k, batch: 2, transposeA: false, transposeB })) continue;
         const plan = { name: kernel, kernel, tileM: tile[0], tileN: tile[1], groupM, groupN, slices: 1 };
         const a = random.array([2, m, k]);

@@ -1,6 +1,7 @@
 /** The kernels behind `matmul`, and how a plan becomes dispatches: the product, the sum over slices. */
 import anyShapeWgsl from "../../shaders/matmul_any_shape.wgsl";
 import padWgsl from "../../shaders/matmul_pad.wgsl";
+import quadWgsl from "../../shaders/matmul_quad.wgsl";
 import registerTileWgsl from "../../shaders/matmul_register_tile.wgsl";
 import splitSumWgsl from "../../shaders/matmul_split_k_sum.wgsl";
 import subgroupWgsl from "../../shaders/matmul_subgroup.wgsl";
@@ -39,14 +40,17 @@ interface ProductCall extends MatmulCall {
   readonly plan: MatmulPlan;
 }
 
-/** On 4 lanes (SwiftShader) tiles of so many results store them in a loop, which halves their compile time. */
-const ROLLED_RESULTS = 128;
-/** And so many take 8 k's a step: each sum goes back to its variable, which is dear there, half as often. */
+/** Quads' tiles of so many results take 8 k's a step: each sum goes back to its variable, which is dear, half as often. */
 const LONG_STEP_RESULTS = 256;
 /** The kernels that load vec4. */
-const VECTORS: ReadonlySet<MatmulKernel> = new Set(["subgroup", "register_tile"]);
+const VECTORS: ReadonlySet<MatmulKernel> = new Set(["subgroup", "quad", "register_tile"]);
 /** The kernels that compute a slice of k. */
-const SPLITTING: ReadonlySet<MatmulKernel> = new Set(["subgroup", "subgroup_any_shape", "workgroup_tile"]);
+const SPLITTING: ReadonlySet<MatmulKernel> = new Set([
+  "subgroup",
+  "quad",
+  "subgroup_any_shape",
+  "workgroup_tile",
+]);
 
 /** What the product kernels share; `vector` is how many elements a load takes. */
 function product(
@@ -99,12 +103,15 @@ const tileConstants = ({ tileM, tileN, groupM, groupN }: MatmulPlan): Constants 
 });
 
 const kernels: Readonly<Record<MatmulKernel, Kernel<ProductCall>>> = {
-  subgroup: product("matmul_subgroup", subgroupWgsl, 4, ({ tileM, tileN, groupN }, { k }) => ({
+  subgroup: product("matmul_subgroup", subgroupWgsl, 4, ({ tileM, tileN, groupN }) => ({
     TILE_M: tileM,
     TILE_N: tileN,
-    STEP: groupN === 4 && tileM * tileN >= LONG_STEP_RESULTS && k % 8 === 0 ? 8 : 4,
     LANES: groupN,
-    ROLLED: groupN === 4 && tileM * tileN >= ROLLED_RESULTS,
+  })),
+  quad: product("matmul_quad", quadWgsl, 4, ({ tileM, tileN }, { k }) => ({
+    TILE_M: tileM,
+    TILE_N: tileN,
+    STEP: tileM * tileN >= LONG_STEP_RESULTS && k % 8 === 0 ? 8 : 4,
   })),
   subgroup_any_shape: product(
     "matmul_subgroup_any_shape",

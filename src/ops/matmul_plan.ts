@@ -14,6 +14,7 @@ export interface MatmulShape {
 
 export type MatmulKernel =
   | "subgroup"
+  | "quad"
   | "subgroup_any_shape"
   | "register_tile"
   | "workgroup_tile"
@@ -45,6 +46,8 @@ export interface AdapterTraits {
 const QUICK_WORK = 4e6;
 /** From so many operations on, the larger tile's speed is worth its compile time on a software adapter. */
 const LARGE_WORK = 4e7;
+/** From so many on a taller tile is worth what it takes longer to compile, half a second to a second. */
+const TALL_WORK = 1e7;
 /** Fewer workgroups than this leave an adapter's cores idle, if k is long enough to be split. */
 const FEW_GROUPS = { software: 8, hardware: 64 };
 const SHORTEST_SLICE = 256;
@@ -119,8 +122,11 @@ function softwarePlans({ lanes }: AdapterTraits, shape: MatmulShape): MatmulPlan
   // With a single row nothing of a is shared: 8 columns an invocation halve the loads of a, 4 suit fewer columns.
   const widths = m === 1 && aligned ? (n >= 1024 ? [8, 4] : [4, 8]) : [];
   const row = widths.map((width) => plan("register_tile", shape, [1, width], [1, 32]));
-  const subgroup = (tileM: number, tileN: number): MatmulPlan =>
-    plan(aligned ? "subgroup" : "subgroup_any_shape", shape, [tileM, tileN], [1, lanes], FEW_GROUPS.software);
+  const subgroup = (tileM: number, tileN: number): MatmulPlan => {
+    const shared = lanes === 4 && tileM >= 16 ? "quad" : "subgroup";
+    const kernel = aligned ? shared : "subgroup_any_shape";
+    return plan(kernel, shape, [tileM, tileN], [1, lanes], FEW_GROUPS.software);
+  };
   // The loads of a step of 4 are dealt to the lanes: with vec4 a tile has at least as many rows as there are lanes.
   const fewest = aligned ? lanes : Math.max(1, lanes / 4);
   const rows = [fewest, lanes, 8, 16].filter(
@@ -130,8 +136,8 @@ function softwarePlans({ lanes }: AdapterTraits, shape: MatmulShape): MatmulPlan
   const fitting = rows.find((size) => size >= Math.min(m, most)) ?? 16;
   const narrow = aligned ? 4 : Math.min(4, Math.ceil(n / lanes));
   const columns = lanes === 4 && n > 16 && work > QUICK_WORK ? 8 : narrow;
-  const tall = aligned && fitting === 16 && lanes === 4 && work >= LARGE_WORK / 2 && m >= 64;
-  const first = tall ? subgroup(32, columns) : subgroup(fitting, columns);
+  const height = aligned && fitting === 16 && work >= TALL_WORK && m >= 64 ? tallRows(lanes, shape) : fitting;
+  const first = subgroup(height, columns);
   const others = [
     subgroup(rows[0], narrow),
     subgroup(16, narrow),
@@ -139,6 +145,12 @@ function softwarePlans({ lanes }: AdapterTraits, shape: MatmulShape): MatmulPlan
     ...(aligned ? [subgroup(32, lanes === 4 ? 2 * narrow : narrow)] : []),
   ];
   return unique([...row, first, ...others]);
+}
+
+/** Rows of a tall tile. On 8 lanes it gains where nothing is transposed, and 32 rows would take two seconds to compile. */
+function tallRows(lanes: number, { transposeA, transposeB }: MatmulShape): number {
+  if (lanes === 4) return 32;
+  return lanes === 8 && !transposeA && !transposeB ? 24 : 16;
 }
 
 function hardwarePlans(shape: MatmulShape): MatmulPlan[] {
