@@ -18,6 +18,7 @@ import type { ConvGeometry } from "./conv_geometry.js";
 import { convolveDirectly } from "./conv_kernels.js";
 import { convWork, type Direction, type Epilogue, imageShape, phasePositions, viewOf } from "./conv_view.js";
 import { weightGrad as weightGradDirectly } from "./conv_weight_grad.js";
+import { convolveBySubgroup, type SharedTile } from "./conv_subgroup.js";
 import { convolveByTiles, type SquareTile } from "./conv_workgroup_tile.js";
 import { type AdapterTraits, adapterTraits } from "./matmul_plan.js";
 import { checkOut } from "./window.js";
@@ -25,18 +26,25 @@ import { checkOut } from "./window.js";
 /** By tiles where there is a tile. */
 export interface ConvForm extends Variant {
   readonly square?: SquareTile;
+  readonly shared?: SharedTile;
 }
 
 /** What is summed: a result in either direction, or the weight gradient. */
 export type ConvSum = Direction | "weights";
 
-const direct: ConvForm = { name: "direct" };
-const columns: ConvForm = { name: "columns" };
+export const direct: ConvForm = { name: "direct" };
+export const columns: ConvForm = { name: "columns" };
 
 /** The form with so many results an invocation and invocations a workgroup, along either side. */
 export const byTiles = (tile: number, group: number): ConvForm => ({
   name: `workgroup_tile ${tile}×${tile} of ${group}×${group}`,
   square: { tile, group },
+});
+
+/** The form with so many channels and positions a lane, whose weights the lanes of a subgroup share. */
+export const bySubgroup = (tileO: number, tileP: number, lanes: number): ConvForm => ({
+  name: `subgroup ${tileO}×${tileP} of ${lanes}`,
+  shared: { tileO, tileP, lanes },
 });
 const [small, broad, large] = [byTiles(4, 8), byTiles(4, 16), byTiles(8, 8)];
 
@@ -152,6 +160,7 @@ export function convolveWithForm(
   out?: Tensor,
 ): Tensor {
   if (form.square) return convolveByTiles(form.square, direction, source, w, geometry, epilogue, out);
+  if (form.shared) return convolveBySubgroup(form.shared, direction, source, w, geometry, epilogue, out);
   if (form === direct) return convolveDirectly(direction, source, w, geometry, epilogue, out);
   const byColumns = direction === "toNarrow" ? convolveToNarrow : convolveToWide;
   const { slope = DEFAULT_SLOPE } = epilogue;
