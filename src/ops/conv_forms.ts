@@ -1,6 +1,6 @@
 /**
- * Which form computes a convolution: directly, as a matrix product over columns, or as one over tiles in workgroup
- * memory. The tuner may choose again.
+ * Which form computes a convolution: directly, with weights that a subgroup shares, as a matrix product over columns, or
+ * as one over tiles in workgroup memory. The tuner may choose again.
  */
 import type { Gpu } from "../gpu/gpu.js";
 import type { Trial, Variant } from "../gpu/tuner.js";
@@ -12,6 +12,7 @@ import {
   convolveToWide,
   fitsColumns,
   hasColumnActivation,
+  isPointwise,
   weightGradByColumns,
 } from "./conv_columns.js";
 import type { ConvGeometry } from "./conv_geometry.js";
@@ -23,7 +24,7 @@ import { convolveByTiles, type SquareTile } from "./conv_workgroup_tile.js";
 import { type AdapterTraits, adapterTraits } from "./matmul_plan.js";
 import { checkOut } from "./window.js";
 
-/** By tiles where there is a tile. */
+/** By tiles in workgroup memory or by a subgroup where there is such a tile. */
 export interface ConvForm extends Variant {
   readonly square?: SquareTile;
   readonly shared?: SharedTile;
@@ -32,21 +33,34 @@ export interface ConvForm extends Variant {
 /** What is summed: a result in either direction, or the weight gradient. */
 export type ConvSum = Direction | "weights";
 
-export const direct: ConvForm = { name: "direct" };
-export const columns: ConvForm = { name: "columns" };
+const direct: ConvForm = { name: "direct" };
+const columns: ConvForm = { name: "columns" };
 
 /** The form with so many results an invocation and invocations a workgroup, along either side. */
 export const byTiles = (tile: number, group: number): ConvForm => ({
   name: `workgroup_tile ${tile}×${tile} of ${group}×${group}`,
   square: { tile, group },
 });
+const [small, broad, large] = [byTiles(4, 8), byTiles(4, 16), byTiles(8, 8)];
 
-/** The form with so many channels and positions a lane, whose weights the lanes of a subgroup share. */
+/** The form with so many channels × positions a lane, whose weights the lanes of a subgroup share. */
 export const bySubgroup = (tileO: number, tileP: number, lanes: number): ConvForm => ({
   name: `subgroup ${tileO}×${tileP} of ${lanes}`,
   shared: { tileO, tileP, lanes },
 });
-const [small, broad, large] = [byTiles(4, 8), byTiles(4, 16), byTiles(8, 8)];
+/** By lanes; the first is the fastest that compiles in time where there are channels enough for it. */
+const SHARED_TILES: Readonly<Record<number, readonly ConvForm[]>> = {
+  4: [bySubgroup(16, 8, 4), bySubgroup(16, 4, 4)],
+  8: [bySubgroup(16, 4, 8), bySubgroup(8, 4, 8)],
+  16: [bySubgroup(16, 4, 16)],
+};
+/** With fewer channels of the result most of a subgroup's tile is empty, with fewer of what is read most of its steps. */
+const SHARED_OUTPUTS = 9;
+const SHARED_INPUTS = 3;
+/** From so many channels of the result writing the columns once pays for all of them, forward. */
+const MANY_OUTPUTS = 64;
+/** And from so many of what is read, by lanes: on 4 each value that is loaded costs most. */
+const MANY_INPUTS: Readonly<Record<number, number>> = { 4: 0, 8: 64, 16: 64 };
 
 /** Below so many operations three dispatches cost more than they save. */
 const SMALL_WORK = 2e6;
@@ -60,13 +74,41 @@ const SHORT_SIDE = SMALL_TILE / 2;
 /** From so many results on the large tiles still fill a GPU. */
 const MANY_RESULTS = 512 * 512;
 
-/** What was measured on both software adapters. */
+/** Whether columns are faster than the direct form: what was measured on both software adapters. */
 function columnsPay(direction: ConvSum, geometry: ConvGeometry): boolean {
   if (convWork(geometry) < SMALL_WORK) return false;
   const { wideChannels, narrowChannels, y, x } = geometry;
   if (narrowChannels < FEW_CHANNELS || wideChannels * y.kernel * x.kernel < SHORT_SUM) return false;
   // With a stride most taps that an element of the wide image looks at are not there.
   return direction !== "toWide" || y.stride * x.stride === 1;
+}
+
+/** Those that share weights, where that is faster than the direct form: whatever the images and positions. */
+function sharedForms(lanes: number, direction: ConvSum, geometry: ConvGeometry): readonly ConvForm[] {
+  if (direction === "weights") return [];
+  const { inputs, outputs } = viewOf(geometry, direction);
+  return inputs >= SHARED_INPUTS && outputs >= SHARED_OUTPUTS ? (SHARED_TILES[lanes] ?? []) : [];
+}
+
+/** Where both pay. */
+function columnsBeforeSharing(lanes: number, direction: ConvSum, geometry: ConvGeometry): boolean {
+  if (isPointwise(geometry)) return true;
+  const { wideChannels, narrowChannels } = geometry;
+  return (
+    direction === "toNarrow" && narrowChannels >= MANY_OUTPUTS && wideChannels >= (MANY_INPUTS[lanes] ?? 0)
+  );
+}
+
+function softwareForms(
+  lanes: number,
+  byColumns: readonly ConvForm[],
+  direction: ConvSum,
+  geometry: ConvGeometry,
+): readonly ConvForm[] {
+  const plain = columnsPay(direction, geometry) ? [...byColumns, direct] : [direct, ...byColumns];
+  const shared = sharedForms(lanes, direction, geometry);
+  if (plain[0] === columns && columnsBeforeSharing(lanes, direction, geometry)) return [...plain, ...shared];
+  return [...shared.slice(0, 1), ...plain, ...shared.slice(1)];
 }
 
 /** The sides of a convolution as a product: its rows, columns, and the length of its sums. */
@@ -80,17 +122,15 @@ function productSides(direction: ConvSum, geometry: ConvGeometry): readonly [num
 
 /** The forms that a convolution can take, the heuristic's choice first. */
 export function convForms(
-  { software, deterministic }: Pick<AdapterTraits, "software" | "deterministic">,
+  { software, lanes, deterministic }: AdapterTraits,
   limits: ColumnLimits,
   direction: ConvSum,
   geometry: ConvGeometry,
 ): readonly ConvForm[] {
   // Columns of many images may not fit and tiles suit many positions, so the choice would depend on the batch.
-  if (deterministic) return [direct];
+  if (deterministic) return [(software && sharedForms(lanes, direction, geometry)[0]) || direct];
   const byColumns = fitsColumns(geometry, limits) ? [columns] : [];
-  if (software) {
-    return columnsPay(direction, geometry) ? [...byColumns, direct] : [direct, ...byColumns];
-  }
+  if (software) return softwareForms(lanes, byColumns, direction, geometry);
   // GPUs, whose loads are cheap, do not write columns unless the tuner finds that it pays.
   const [rows, positions, depth] = productSides(direction, geometry);
   if (Math.min(rows, positions, depth) < SHORT_SIDE) return [direct, ...byColumns];

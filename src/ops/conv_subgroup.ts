@@ -10,6 +10,7 @@ import {
   type Epilogue,
   type EpilogueUniforms,
   epilogueUniforms,
+  phasePositions,
   resultShape,
   viewOf,
   viewUniforms,
@@ -29,34 +30,19 @@ interface SubgroupCall {
   readonly epilogue: EpilogueUniforms;
 }
 
-/** With fewer channels than the four that are multiplied at a time it is four rows of the window. */
-const alongY = ({ inputs, y }: ConvView): boolean => inputs < 4 && y.kernel > 1;
-
-/** Strips of positions in the largest phase, in all images. */
-function stripsOf({ images, y, x }: ConvView, { tileP }: SharedTile): number {
-  return images * Math.ceil(y.result / y.phases) * Math.ceil(Math.ceil(x.result / x.phases) / tileP);
-}
-
-/** Whether taps follow each other a position apart: the dilation along x divides the stride. */
-export function slides({ x }: ConvGeometry): boolean {
-  return x.stride % x.dilation === 0;
-}
-
 const tilesO = ({ outputs }: ConvView, { tileO }: SharedTile): number => Math.ceil(outputs / tileO);
 
 const subgroup = defineKernel<SubgroupCall>({
   name: "conv2d_subgroup",
   wgsl: subgroupWgsl,
   bindings: { x: "read", w: "read", bias: "optional", y: "write" },
-  constants: (_shapes, { view, tile: { tileO, tileP, lanes } }) => {
-    return { TILE_O: tileO, TILE_P: tileP, LANES: lanes, ALONG_Y: alongY(view) };
-  },
+  constants: (_shapes, { tile: { tileO, tileP, lanes } }) => ({ TILE_O: tileO, TILE_P: tileP, LANES: lanes }),
   shape: (_inputs, { view }) => ({ y: resultShape(view) }),
   uniforms: (_shapes, { view, tile, epilogue }) => {
     return { ...viewUniforms(view), tiles_o: tilesO(view, tile), ...epilogue };
   },
   grid: (_shapes, limits, { view, tile }) => {
-    const tiles = tilesO(view, tile) * Math.ceil(stripsOf(view, tile) / tile.lanes);
+    const tiles = tilesO(view, tile) * Math.ceil(phasePositions(view) / (tile.tileP * tile.lanes));
     return gridFor(tiles * view.y.phases * view.x.phases * view.groups, 1, limits);
   },
   work: (_shapes, { work }) => work,
