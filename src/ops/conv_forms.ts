@@ -54,9 +54,8 @@ const SHARED_TILES: Readonly<Record<number, readonly ConvForm[]>> = {
   8: [bySubgroup(16, 4, 8), bySubgroup(8, 4, 8)],
   16: [bySubgroup(16, 4, 16)],
 };
-/** With fewer channels of the result most of a subgroup's tile is empty, with fewer of what is read most of its steps. */
-const SHARED_OUTPUTS = 9;
-const SHARED_INPUTS = 3;
+/** With fewer channels, of the result or of what is read, too much of a subgroup's tile or of its steps is empty. */
+const SHARED_CHANNELS = 9;
 /** From so many channels of the result writing the columns once pays for all of them, forward. */
 const MANY_OUTPUTS = 64;
 /** And from so many of what is read, by lanes: on 4 each value that is loaded costs most. */
@@ -65,7 +64,7 @@ const MANY_INPUTS: Readonly<Record<number, number>> = { 4: 0, 8: 64, 16: 64 };
 /** Below so many operations three dispatches cost more than they save. */
 const SMALL_WORK = 2e6;
 /** A product with fewer rows or shorter sums than this does not pay for writing the columns. */
-const FEW_CHANNELS = 8;
+const FEW_CHANNELS = { toNarrow: 17, toWide: 8, weights: 8 };
 const SHORT_SUM = 32;
 /** Results along a side of the small tile: up to so many, half of a large one is empty. */
 const SMALL_TILE = 32;
@@ -78,16 +77,17 @@ const MANY_RESULTS = 512 * 512;
 function columnsPay(direction: ConvSum, geometry: ConvGeometry): boolean {
   if (convWork(geometry) < SMALL_WORK) return false;
   const { wideChannels, narrowChannels, y, x } = geometry;
-  if (narrowChannels < FEW_CHANNELS || wideChannels * y.kernel * x.kernel < SHORT_SUM) return false;
-  // With a stride most taps that an element of the wide image looks at are not there.
-  return direction !== "toWide" || y.stride * x.stride === 1;
+  if (narrowChannels < FEW_CHANNELS[direction] || wideChannels * y.kernel * x.kernel < SHORT_SUM)
+    return false;
+  // Backward each column is written and read again for a single sum, unless the product is the image itself.
+  return direction !== "toWide" || isPointwise(geometry);
 }
 
 /** Those that share weights, where that is faster than the direct form: whatever the images and positions. */
 function sharedForms(lanes: number, direction: ConvSum, geometry: ConvGeometry): readonly ConvForm[] {
   if (direction === "weights") return [];
   const { inputs, outputs } = viewOf(geometry, direction);
-  return inputs >= SHARED_INPUTS && outputs >= SHARED_OUTPUTS ? (SHARED_TILES[lanes] ?? []) : [];
+  return Math.min(inputs, outputs) >= SHARED_CHANNELS ? (SHARED_TILES[lanes] ?? []) : [];
 }
 
 /** Where both pay. */
