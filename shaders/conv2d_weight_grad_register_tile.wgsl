@@ -60,7 +60,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let dy_plane = params.rows * params.columns;
   // For each weight of the tile: where its channel begins in an image of x, by how much its tap is shifted,
   // and for which columns of dy it stands inside of x. A tile that is cut off repeats the last weight and
-  // channel.
+  // channel: it computes and stores them several times, which costs less than a branch a store would.
   // @scalars
   var channel_at: array<u32, TILE_K>;
   // @scalars
@@ -139,20 +139,18 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
   }
 
-  // A loop over the stores, which are long texts: unrolled they would take much of the compile time.
-  var result: array<array<vec4f, BLOCKS_K>, TILE_O>;
+  let last = weights - 1u;
   // @unroll
   for (var o = 0u; o < TILE_O; o++) {
+    let channel = min(first_o + o, params.outputs - 1u);
+    let part_at = ((chunk * params.groups + channel_group) * params.outputs + channel) * weights;
     // @unroll
     for (var b = 0u; b < BLOCKS_K; b++) {
-      result[o][b] = sum[o][b];
-    }
-  }
-  for (var o = 0u; o < min(TILE_O, params.outputs - first_o); o++) {
-    let channel = channel_group * params.outputs + first_o + o;
-    let part_at = (chunk * params.groups * params.outputs + channel) * weights + first_k;
-    for (var k = 0u; k < min(TILE_K, weights - first_k); k++) {
-      parts[part_at + k] = result[o][k / 4u][k % 4u];
+      let k = first_k + 4u * b;
+      parts[part_at + min(k, last)] = sum[o][b].x;
+      parts[part_at + min(k + 1u, last)] = sum[o][b].y;
+      parts[part_at + min(k + 2u, last)] = sum[o][b].z;
+      parts[part_at + min(k + 3u, last)] = sum[o][b].w;
     }
   }
 }
