@@ -64,12 +64,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-fn bend(v: vec4f) -> vec4f {
-  // Not 0 · v where the slope is 0: that is NaN for -infinity.
-  let negative = select(params.slope * v, vec4f(0.0), params.slope == 0.0);
-  return select(v, negative, v < vec4f(0.0));
-}
-
 // Positions of a phase, counted through its columns, rows and images.
 struct Position {
   x: u32,
@@ -98,13 +92,6 @@ fn after(position: Position, phase: Phase) -> Position {
     select(select(position.x + 1u, 0u, next_row), position.x, last),
     select(select(position.y + u32(next_row), 0u, next_image), position.y, last),
     position.image + u32(next_image && !last));
-}
-
-fn result_at(position: Position, phase: Phase, channel: u32) -> u32 {
-  let row = phase.y + position.y * params.phases_y;
-  let column = phase.x + position.x * params.phases_x;
-  let plane = position.image * params.groups * params.outputs + channel;
-  return (plane * params.rows + row) * params.columns + column;
 }
 
 struct Taps {
@@ -136,6 +123,14 @@ fn hyperbolic_tangent(v: f32) -> f32 {
   return select(result, -result, v < 0.0);
 }
 
+fn activate(v: f32) -> f32 {
+  if (params.activation == 3u) { return hyperbolic_tangent(v); }
+  if (params.activation == 4u) { return 1.0 / (1.0 + exp(-max(v, -80.0))); }
+  // Not 0 · v where the slope is 0: that is NaN for -infinity.
+  let negative = select(params.slope * v, 0.0, params.slope == 0.0);
+  return select(v, negative, v < 0.0);
+}
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -163,15 +158,15 @@ fn main(
 
   let plane = params.height * params.width;
   // Where each position of the tile stands in x before any tap: its row and column, and its image. A tile
-  // that is cut off repeats its last position and channel: it computes and stores them several times, which
-  // costs less than a branch a store would.
+  // that is cut off repeats its last position and channel.
   // @scalars
   var at_y: array<i32, TILE_P>;
   // @scalars
   var at_x: array<i32, TILE_P>;
   // @scalars
   var image_at: array<u32, TILE_P>;
-  var position = position_of(first_p, phase);
+  let first_position = position_of(first_p, phase);
+  var position = first_position;
   // @unroll
   for (var p = 0u; p < TILE_P; p++) {
     at_y[p] = i32(position.y * params.step_y);
@@ -237,40 +232,28 @@ fn main(
     }
   }
 
-  let y_plane = params.rows * params.columns;
-  // @scalars
-  var y_at: array<u32, TILE_P>;
-  position = position_of(first_p, phase);
-  // @unroll
-  for (var p = 0u; p < TILE_P; p++) {
-    y_at[p] = result_at(position, phase, channel_group * params.outputs);
-    position = after(position, phase);
-  }
+  // A loop over the stores, which are long texts: unrolled they would take most of the compile time.
+  var result: array<array<vec4f, BLOCKS_P>, TILE_O>;
   // @unroll
   for (var o = 0u; o < TILE_O; o++) {
-    let channel = min(first_o + o, params.outputs - 1u);
-    let channel_at = channel * y_plane;
-    var offset = 0.0;
-    if (params.has_bias != 0u) { offset = bias[channel_group * params.outputs + channel]; }
     // @unroll
     for (var b = 0u; b < BLOCKS_P; b++) {
-      let v = bend(sum[o][b] + offset);
-      y[y_at[4u * b] + channel_at] = v.x;
-      y[y_at[4u * b + 1u] + channel_at] = v.y;
-      y[y_at[4u * b + 2u] + channel_at] = v.z;
-      y[y_at[4u * b + 3u] + channel_at] = v.w;
+      result[o][b] = sum[o][b];
     }
   }
-
-  // Long text, so not in every one of the stores above, but a loop over what they stored.
-  if (params.activation == 0u) { return; }
-  position = position_of(first_p, phase);
+  let y_plane = params.rows * params.columns;
+  position = first_position;
+  let channels = min(TILE_O, params.outputs - first_o);
   for (var p = 0u; p < min(TILE_P, positions - first_p); p++) {
-    for (var o = first_o; o < min(first_o + TILE_O, params.outputs); o++) {
-      let at = result_at(position, phase, channel_group * params.outputs + o);
-      let v = y[at];
-      let sigmoid = 1.0 / (1.0 + exp(-max(v, -80.0)));
-      y[at] = select(sigmoid, hyperbolic_tangent(v), params.activation == 3u);
+    let row = phase.y + position.y * params.phases_y;
+    let column = phase.x + position.x * params.phases_x;
+    let first_channel = channel_group * params.outputs + first_o;
+    let first_plane = position.image * params.groups * params.outputs + first_channel;
+    let at = (first_plane * params.rows + row) * params.columns + column;
+    for (var o = 0u; o < channels; o++) {
+      var v = result[o][p / 4u][p % 4u];
+      if (params.has_bias != 0u) { v += bias[first_channel + o]; }
+      y[at + o * y_plane] = activate(v);
     }
     position = after(position, phase);
   }

@@ -2,14 +2,16 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type ConvSum, convForms } from "../src/ops/conv_forms.js";
 import { type ConvWindowOptions, convGeometry } from "../src/ops/conv_geometry.js";
+import type { AdapterTraits } from "../src/ops/matmul_plan.js";
 
 const test = suite("the form of a convolution");
 
 const limits = { maxStorageBufferBindingSize: 2 ** 27, maxComputeWorkgroupsPerDimension: 65_535 };
-const hardware = { software: false };
+const hardware = { software: false, lanes: 32 };
+const [narrow, eight] = [4, 8].map((lanes) => ({ software: true, lanes }));
 
 function names(
-  traits: { software: boolean; deterministic?: boolean },
+  traits: AdapterTraits,
   direction: ConvSum,
   [x, w]: readonly [number[], number[]],
   options: ConvWindowOptions = {},
@@ -51,10 +53,52 @@ test("GPUs: directly where a side of the product is short", () => {
   assert.equal(names(hardware, "toNarrow", depthwise, { groups: 64 }), ["direct"]);
 });
 
-test("software adapters by columns where they pay, never by tiles; a deterministic device always directly", () => {
-  assert.equal(names({ software: true }, "toNarrow", large, { padding: 1 }), ["columns", "direct"]);
-  assert.equal(names({ software: true }, "toWide", large, { stride: 2 }), ["direct", "columns"]);
+test("software adapters without subgroups: by columns where they pay, never by tiles", () => {
+  const without = { software: true, lanes: 0 };
+  assert.equal(names(without, "toNarrow", large, { padding: 1 }), ["columns", "direct"]);
+  assert.equal(names(without, "toWide", large, { stride: 2 }), ["direct", "columns"]);
+});
+
+test("with subgroups: shared weights, forward with few channels, backward always", () => {
+  const [first, second] = ["subgroup 16×4 of 8", "subgroup 8×4 of 8"];
+  assert.equal(names(eight, "toNarrow", large, { padding: 1 }), [first, "columns", "direct", second]);
+  assert.equal(names(eight, "toWide", large, { stride: 2 }), [first, "direct", "columns", second]);
+  assert.equal(names(eight, "weights", large), ["columns", "direct"]);
+  const others = ["subgroup 16×8 of 4", "subgroup 16×4 of 4"];
+  assert.equal(names(narrow, "toNarrow", large), ["columns", "direct", ...others]);
+  assert.equal(names(narrow, "toWide", large)[0], others[0]);
+  const deep: [number[], number[]] = [
+    [8, 64, 14, 14],
+    [64, 64, 3, 3],
+  ];
+  assert.is(names(eight, "toNarrow", deep)[0], "columns");
+  assert.is(names(eight, "toWide", deep)[0], first);
+  const shallow: [number[], number[]] = [
+    [64, 32, 10, 10],
+    [32, 32, 3, 3],
+  ];
+  assert.is(names(narrow, "toNarrow", shallow)[0], others[0]);
+});
+
+test("with subgroups: columns where they need no copy, directly with few channels of the result or of what is read", () => {
+  const pointwise: [number[], number[]] = [
+    [8, 32, 28, 28],
+    [64, 32, 1, 1],
+  ];
+  assert.is(names(eight, "toNarrow", pointwise)[0], "columns");
+  assert.is(names(eight, "toWide", pointwise)[0], "columns");
+  const gray: [number[], number[]] = [
+    [128, 1, 28, 28],
+    [16, 1, 4, 4],
+  ];
+  assert.equal(names(eight, "toNarrow", gray, { stride: 2 }), ["direct", "columns"]);
+  assert.equal(names(eight, "toWide", gray, { stride: 2 }), ["direct", "columns"]);
+});
+
+test("a deterministic device: one form for all batches", () => {
   assert.equal(names({ ...hardware, deterministic: true }, "toNarrow", large), ["direct"]);
+  assert.equal(names({ ...eight, deterministic: true }, "toWide", large), ["subgroup 16×4 of 8"]);
+  assert.equal(names({ ...eight, deterministic: true }, "weights", large), ["direct"]);
 });
 
 test.run();

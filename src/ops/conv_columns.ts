@@ -45,7 +45,7 @@ export function fitsColumns(geometry: ConvGeometry, limits: ColumnLimits): boole
 }
 
 /** A kernel of one element, stride 1 and no padding: each image already is its columns. */
-function isPointwise({ wideChannels, narrowChannels, y, x }: ConvGeometry): boolean {
+export function isPointwise({ wideChannels, narrowChannels, y, x }: ConvGeometry): boolean {
   const unit = [y, x].every(({ kernel, stride, padding, wide, narrow }) => {
     return kernel === 1 && stride === 1 && padding === 0 && wide === narrow;
   });

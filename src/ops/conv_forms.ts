@@ -1,6 +1,6 @@
 /**
- * Which form computes a convolution: directly, as a matrix product over columns, or as one over tiles in workgroup
- * memory. The tuner may choose again.
+ * Which form computes a convolution: directly, with weights that a subgroup shares, as a matrix product over columns, or
+ * as one over tiles in workgroup memory. The tuner may choose again.
  */
 import type { Gpu } from "../gpu/gpu.js";
 import type { Trial, Variant } from "../gpu/tuner.js";
@@ -12,19 +12,22 @@ import {
   convolveToWide,
   fitsColumns,
   hasColumnActivation,
+  isPointwise,
   weightGradByColumns,
 } from "./conv_columns.js";
 import type { ConvGeometry } from "./conv_geometry.js";
 import { convolveDirectly } from "./conv_kernels.js";
 import { convWork, type Direction, type Epilogue, imageShape, phasePositions, viewOf } from "./conv_view.js";
 import { weightGrad as weightGradDirectly } from "./conv_weight_grad.js";
+import { convolveBySubgroup, type SharedTile } from "./conv_subgroup.js";
 import { convolveByTiles, type SquareTile } from "./conv_workgroup_tile.js";
 import { type AdapterTraits, adapterTraits } from "./matmul_plan.js";
 import { checkOut } from "./window.js";
 
-/** By tiles where there is a tile. */
+/** By tiles in workgroup memory or by a subgroup where there is such a tile. */
 export interface ConvForm extends Variant {
   readonly square?: SquareTile;
+  readonly shared?: SharedTile;
 }
 
 /** What is summed: a result in either direction, or the weight gradient. */
@@ -40,10 +43,28 @@ export const byTiles = (tile: number, group: number): ConvForm => ({
 });
 const [small, broad, large] = [byTiles(4, 8), byTiles(4, 16), byTiles(8, 8)];
 
+/** The form with so many channels × positions a lane, whose weights the lanes of a subgroup share. */
+export const bySubgroup = (tileO: number, tileP: number, lanes: number): ConvForm => ({
+  name: `subgroup ${tileO}×${tileP} of ${lanes}`,
+  shared: { tileO, tileP, lanes },
+});
+/** By lanes; the first is the fastest that compiles in time where there are channels enough for it. */
+const SHARED_TILES: Readonly<Record<number, readonly ConvForm[]>> = {
+  4: [bySubgroup(16, 8, 4), bySubgroup(16, 4, 4)],
+  8: [bySubgroup(16, 4, 8), bySubgroup(8, 4, 8)],
+  16: [bySubgroup(16, 4, 16)],
+};
+/** With fewer channels, of the result or of what is read, too much of a subgroup's tile or of its steps is empty. */
+const SHARED_CHANNELS = 9;
+/** From so many channels of the result writing the columns once pays for all of them, forward. */
+const MANY_OUTPUTS = 64;
+/** And from so many of what is read, by lanes: on 4 each value that is loaded costs most. */
+const MANY_INPUTS: Readonly<Record<number, number>> = { 4: 0, 8: 64, 16: 64 };
+
 /** Below so many operations three dispatches cost more than they save. */
 const SMALL_WORK = 2e6;
 /** A product with fewer rows or shorter sums than this does not pay for writing the columns. */
-const FEW_CHANNELS = 8;
+const FEW_CHANNELS = { toNarrow: 17, toWide: 8, weights: 8 };
 const SHORT_SUM = 32;
 /** Results along a side of the small tile: up to so many, half of a large one is empty. */
 const SMALL_TILE = 32;
@@ -52,13 +73,42 @@ const SHORT_SIDE = SMALL_TILE / 2;
 /** From so many results on the large tiles still fill a GPU. */
 const MANY_RESULTS = 512 * 512;
 
-/** What was measured on both software adapters. */
+/** Whether columns are faster than the direct form: what was measured on both software adapters. */
 function columnsPay(direction: ConvSum, geometry: ConvGeometry): boolean {
   if (convWork(geometry) < SMALL_WORK) return false;
   const { wideChannels, narrowChannels, y, x } = geometry;
-  if (narrowChannels < FEW_CHANNELS || wideChannels * y.kernel * x.kernel < SHORT_SUM) return false;
-  // With a stride most taps that an element of the wide image looks at are not there.
-  return direction !== "toWide" || y.stride * x.stride === 1;
+  if (narrowChannels < FEW_CHANNELS[direction] || wideChannels * y.kernel * x.kernel < SHORT_SUM)
+    return false;
+  // Backward each column is written and read again for a single sum, unless the product is the image itself.
+  return direction !== "toWide" || isPointwise(geometry);
+}
+
+/** Those that share weights, where that is faster than the direct form: whatever the images and positions. */
+function sharedForms(lanes: number, direction: ConvSum, geometry: ConvGeometry): readonly ConvForm[] {
+  if (direction === "weights") return [];
+  const { inputs, outputs } = viewOf(geometry, direction);
+  return Math.min(inputs, outputs) >= SHARED_CHANNELS ? (SHARED_TILES[lanes] ?? []) : [];
+}
+
+/** Where both pay. */
+function columnsBeforeSharing(lanes: number, direction: ConvSum, geometry: ConvGeometry): boolean {
+  if (isPointwise(geometry)) return true;
+  const { wideChannels, narrowChannels } = geometry;
+  return (
+    direction === "toNarrow" && narrowChannels >= MANY_OUTPUTS && wideChannels >= (MANY_INPUTS[lanes] ?? 0)
+  );
+}
+
+function softwareForms(
+  lanes: number,
+  byColumns: readonly ConvForm[],
+  direction: ConvSum,
+  geometry: ConvGeometry,
+): readonly ConvForm[] {
+  const plain = columnsPay(direction, geometry) ? [...byColumns, direct] : [direct, ...byColumns];
+  const shared = sharedForms(lanes, direction, geometry);
+  if (plain[0] === columns && columnsBeforeSharing(lanes, direction, geometry)) return [...plain, ...shared];
+  return [...shared.slice(0, 1), ...plain, ...shared.slice(1)];
 }
 
 /** The sides of a convolution as a product: its rows, columns, and the length of its sums. */
@@ -72,17 +122,15 @@ function productSides(direction: ConvSum, geometry: ConvGeometry): readonly [num
 
 /** The forms that a convolution can take, the heuristic's choice first. */
 export function convForms(
-  { software, deterministic }: Pick<AdapterTraits, "software" | "deterministic">,
+  { software, lanes, deterministic }: AdapterTraits,
   limits: ColumnLimits,
   direction: ConvSum,
   geometry: ConvGeometry,
 ): readonly ConvForm[] {
   // Columns of many images may not fit and tiles suit many positions, so the choice would depend on the batch.
-  if (deterministic) return [direct];
+  if (deterministic) return [(software && sharedForms(lanes, direction, geometry)[0]) || direct];
   const byColumns = fitsColumns(geometry, limits) ? [columns] : [];
-  if (software) {
-    return columnsPay(direction, geometry) ? [...byColumns, direct] : [direct, ...byColumns];
-  }
+  if (software) return softwareForms(lanes, byColumns, direction, geometry);
   // GPUs, whose loads are cheap, do not write columns unless the tuner finds that it pays.
   const [rows, positions, depth] = productSides(direction, geometry);
   if (Math.min(rows, positions, depth) < SHORT_SIDE) return [direct, ...byColumns];
@@ -152,6 +200,7 @@ export function convolveWithForm(
   out?: Tensor,
 ): Tensor {
   if (form.square) return convolveByTiles(form.square, direction, source, w, geometry, epilogue, out);
+  if (form.shared) return convolveBySubgroup(form.shared, direction, source, w, geometry, epilogue, out);
   if (form === direct) return convolveDirectly(direction, source, w, geometry, epilogue, out);
   const byColumns = direction === "toNarrow" ? convolveToNarrow : convolveToWide;
   const { slope = DEFAULT_SLOPE } = epilogue;
