@@ -16,7 +16,7 @@ import { NAME, runExperiment, summarize } from "./spade/experiment.js";
 import { EXPLAIN_HELP, EXPLAIN_OPTIONS, readExplain, runExplain } from "./spade/explain.js";
 import { LANDSCAPE, runLandscape, summarizeLandscape } from "./spade/landscape.js";
 import { experimentMarkdown, landscapeMarkdown } from "./spade/markdown.js";
-import { netName, netNames, sizeOf, USUAL_DEPTH, WEIGHTS_FOLDER } from "./spade/nets.js";
+import { netName, netNames, USUAL_DEPTH, usualNets, WEIGHTS_FOLDER } from "./spade/nets.js";
 import type { TunedRatios } from "./spade/plan.js";
 import { printExperiment, printLandscape } from "./spade/print.js";
 import { printSpeed, runSpeed } from "./spade/speed.js";
@@ -42,19 +42,6 @@ const HELP = `npm run spade -- COMMAND [options]
   speed        times traces on this adapter; writes speed.json
 
   --help       the options of a command`;
-
-/** Of the networks that the experiment looks into. */
-const WIDTH = 16;
-
-/** Those networks, of the usual depth; all where there are none of this size. */
-async function usualNets(folder: string): Promise<string[]> {
-  const names = await netNames(folder);
-  const usual = names.filter((name) => {
-    const { width, depth } = sizeOf(name);
-    return width === WIDTH && depth === USUAL_DEPTH;
-  });
-  return usual.length > 0 ? usual : names;
-}
 
 const COMMON = `  --seed N       default 1
   --quick        under two minutes on two cores
@@ -82,7 +69,7 @@ const TUNE_HELP = `npm run spade -- tune [options]
 A coordinate search for the mean AUC of all methods; then each method takes the best of the settings that were tried.
 Goes on from where the same command was interrupted.
 
-  --net NAME     a network (default the first)
+  --net NAME     a network (default the first of width 16 and depth 2)
   --solver NAME  fastspade (default) or spade, the exact one
   --weights DIR  where the networks are (default ${WEIGHTS_FOLDER})
   --images N     tuning scenes (default 16; 2 with --quick)
@@ -249,7 +236,7 @@ async function tune(args: string[]): Promise<void> {
   await timed(adapter, async (gpu) => {
     const json = await runTune(gpu, {
       weights: values.weights,
-      net: values.net ?? (await netNames(values.weights))[0],
+      net: values.net ?? (await usualNets(values.weights))[0],
       solver,
       images: wholeNumber("images", values.images ?? (quick ? "2" : "16"), 1),
       candidates,
@@ -326,8 +313,8 @@ async function landscape(args: string[]): Promise<void> {
   if (values.help) return console.log(LANDSCAPE_HELP);
   const { quick, out, adapter, fresh, weights } = values;
   const shard = parseShard(values.shard);
-  const names = await netNames(weights);
-  const nets = values.nets?.split(",") ?? (quick ? names.slice(0, 1) : names);
+  const nets =
+    values.nets?.split(",") ?? (quick ? (await usualNets(weights)).slice(0, 1) : await netNames(weights));
   const images = wholeNumber("images", values.images ?? (quick ? "4" : "12"), 1);
   const seed = wholeNumber("seed", values.seed, 0);
   await makeFolder(out);

@@ -39,6 +39,19 @@ export async function netNames(folder: string = WEIGHTS_FOLDER): Promise<string[
   return names.sort();
 }
 
+/** Of the networks that the experiment looks into. */
+const USUAL_WIDTH = 16;
+
+/** Those networks, of the usual depth; all where there are none of this size. */
+export async function usualNets(folder: string = WEIGHTS_FOLDER): Promise<string[]> {
+  const names = await netNames(folder);
+  const usual = names.filter((name) => {
+    const { width, depth } = sizeOf(name);
+    return width === USUAL_WIDTH && depth === USUAL_DEPTH;
+  });
+  return usual.length > 0 ? usual : names;
+}
+
 /** The size in a network's name. @throws ValueError for another name */
 export function sizeOf(name: string): NetSize {
   const match = NAME.exec(name);

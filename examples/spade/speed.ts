@@ -15,7 +15,7 @@ import {
 import { type PrunableLayer, prunableLayers, type Ratios, traceOf, tracesOf } from "handgrad/spade";
 import { startProgress } from "../start/progress.js";
 import { printTable } from "../start/table.js";
-import { loadNet, netNames } from "./nets.js";
+import { loadNet, usualNets } from "./nets.js";
 import { COPIES } from "./plan.js";
 import { readTuned } from "./tuned.js";
 
@@ -76,7 +76,7 @@ const UNIFORM = 0.8;
 /** Times all jobs in every round, so that a machine that slows down slows all alike. */
 export async function runSpeed(gpu: Gpu, { quick }: { readonly quick: boolean }): Promise<Speed> {
   const kind = quick ? "quick" : "usual";
-  const [name] = await netNames();
+  const [name] = await usualNets();
   const { model: shipped } = await loadNet(gpu, name);
   const { one: tuned } = await readTuned(name);
   const small = buildModel(gpu, SMALL, { seed: 1 });

@@ -5,7 +5,7 @@ import { traceOf } from "handgrad/spade";
 import type { Section } from "../report/page.js";
 import { type MapRow, spadeSection } from "../report/spade_section.js";
 import { mapsOf } from "../spade/methods.js";
-import { loadNet, netNames } from "../spade/nets.js";
+import { loadNet, usualNets } from "../spade/nets.js";
 import { COPIES } from "../spade/plan.js";
 import { heldOut, imagesOf } from "../spade/samples.js";
 import { readTuned } from "../spade/tuned.js";
@@ -17,7 +17,7 @@ const IMAGE = 6;
 const METHODS: readonly AttributionName[] = ["saliency", "inputXGradient", "integratedGradients", "lrp"];
 
 export async function runSpade(gpu: Gpu): Promise<{ json: unknown; section: Section }> {
-  const [name] = await netNames();
+  const [name] = await usualNets();
   const { one: ratios } = await readTuned(name);
   const { model } = await loadNet(gpu, name);
   const progress = startProgress("a trace of one image");
