@@ -80,6 +80,16 @@ test("with subgroups: shared weights, forward with few channels, backward always
   assert.is(names(narrow, "toNarrow", shallow)[0], others[0]);
 });
 
+test("with subgroups: on 4 lanes columns for the first layer of a network, forward", () => {
+  const first: [number[], number[]] = [
+    [128, 1, 28, 28],
+    [16, 1, 4, 4],
+  ];
+  assert.is(names(narrow, "toNarrow", first, { stride: 2 })[0], "columns");
+  assert.is(names(narrow, "toWide", first, { stride: 2 })[0], "direct");
+  assert.is(names(eight, "toNarrow", first, { stride: 2 })[0], "direct");
+});
+
 test("with subgroups: columns where they need no copy, directly with few channels of the result or of what is read", () => {
   const pointwise: [number[], number[]] = [
     [8, 32, 28, 28],

@@ -66,6 +66,8 @@ const SMALL_WORK = 2e6;
 /** A product with fewer rows or shorter sums than this does not pay for writing the columns. */
 const FEW_CHANNELS = { toNarrow: 17, toWide: 8, weights: 8 };
 const SHORT_SUM = 32;
+/** On 4 lanes, where the direct form's loads cost most, they pay forward from 16 filters of 3 × 3 on. */
+const FORWARD_ON_FOUR = { channels: 16, sum: 9 };
 /** Results along a side of the small tile: up to so many, half of a large one is empty. */
 const SMALL_TILE = 32;
 /** With less than half of that along any side of the product most of a tile is empty. */
@@ -74,11 +76,14 @@ const SHORT_SIDE = SMALL_TILE / 2;
 const MANY_RESULTS = 512 * 512;
 
 /** Whether columns are faster than the direct form: what was measured on both software adapters. */
-function columnsPay(direction: ConvSum, geometry: ConvGeometry): boolean {
+function columnsPay(lanes: number, direction: ConvSum, geometry: ConvGeometry): boolean {
   if (convWork(geometry) < SMALL_WORK) return false;
   const { wideChannels, narrowChannels, y, x } = geometry;
-  if (narrowChannels < FEW_CHANNELS[direction] || wideChannels * y.kernel * x.kernel < SHORT_SUM)
-    return false;
+  const least =
+    lanes === 4 && direction === "toNarrow"
+      ? FORWARD_ON_FOUR
+      : { channels: FEW_CHANNELS[direction], sum: SHORT_SUM };
+  if (narrowChannels < least.channels || wideChannels * y.kernel * x.kernel < least.sum) return false;
   // Backward each column is written and read again for a single sum, unless the product is the image itself.
   return direction !== "toWide" || isPointwise(geometry);
 }
@@ -105,7 +110,7 @@ function softwareForms(
   direction: ConvSum,
   geometry: ConvGeometry,
 ): readonly ConvForm[] {
-  const plain = columnsPay(direction, geometry) ? [...byColumns, direct] : [direct, ...byColumns];
+  const plain = columnsPay(lanes, direction, geometry) ? [...byColumns, direct] : [direct, ...byColumns];
   const shared = sharedForms(lanes, direction, geometry);
   if (plain[0] === columns && columnsBeforeSharing(lanes, direction, geometry)) return [...plain, ...shared];
   return [...shared.slice(0, 1), ...plain, ...shared.slice(1)];
