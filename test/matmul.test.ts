@@ -103,8 +103,10 @@ const VARIANTS: readonly TestedVariant[] = [
   { kernel: "vector", tile: [4, 1], group: [1, 16] },
   { kernel: "any_shape", tile: [4, 4], group: [2, 4] },
   { kernel: "subgroup", tile: [8, 4], vec4: true },
+  { kernel: "subgroup", tile: [24, 4], vec4: true, quick: true },
   { kernel: "quad", tile: [16, 4], group: [1, 4], vec4: true },
   { kernel: "quad", tile: [32, 8], group: [1, 4], vec4: true, quick: true },
+  { kernel: "quad", tile: [64, 8], group: [1, 4], vec4: true, quick: true },
   { kernel: "subgroup_any_shape", tile: [8, 3] },
   { kernel: "subgroup_any_shape", tile: [16, 4], quick: true },
 ];
@@ -118,7 +120,7 @@ for (const { kernel, tile, group, vec4, quick } of VARIANTS) {
     async () => {
       const gpu = await sharedGpu();
       const { lanes } = adapterTraits(gpu);
-      // The largest tile is for 4 lanes only: elsewhere it is not picked, and takes many seconds to compile.
+      // Large tiles are for 4 lanes only: elsewhere they are not picked, and take many seconds to compile.
       const quads = kernel === "quad" && (tileM > 16 ? lanes === 4 : lanes >= 4);
       if (!quads && (kernel === "quad" || (!group && ![4, 8, 16].includes(lanes)))) {
         // A capability: without such subgroups the library never picks the kernel.

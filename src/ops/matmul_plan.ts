@@ -48,6 +48,10 @@ const QUICK_WORK = 4e6;
 const LARGE_WORK = 4e7;
 /** From so many on a taller tile is worth what it takes longer to compile, half a second to a second. */
 const TALL_WORK = 1e7;
+/** And the tallest, which takes a second. */
+const TALLEST_WORK = 3e7;
+/** Share of rows beyond the last one that a tall tile may compute. */
+const MOST_WASTED = 0.15;
 /** Fewer workgroups than this leave an adapter's cores idle, if k is long enough to be split. */
 const FEW_GROUPS = { software: 8, hardware: 64 };
 const SHORTEST_SLICE = 256;
@@ -147,10 +151,18 @@ function softwarePlans({ lanes }: AdapterTraits, shape: MatmulShape): MatmulPlan
   return unique([...row, first, ...others]);
 }
 
-/** Rows of a tall tile. On 8 lanes it gains where nothing is transposed, and 32 rows would take two seconds to compile. */
-function tallRows(lanes: number, { transposeA, transposeB }: MatmulShape): number {
-  if (lanes === 4) return 32;
-  return lanes === 8 && !transposeA && !transposeB ? 24 : 16;
+/**
+ * Rows of a tall tile: 64 on 4 lanes and 32 on 8 take a second to compile, the others half of it. With a transposed b
+ * there is less to gain on 8 lanes.
+ */
+function tallRows(lanes: number, { m, n, k, batch, transposeA, transposeB }: MatmulShape): number {
+  const tallest = 2 * m * n * k * batch >= TALLEST_WORK;
+  const wasted = (rows: number): number => (Math.ceil(m / rows) * rows) / m - 1;
+  if (lanes === 4) return tallest && wasted(64) < MOST_WASTED ? 64 : 32;
+  if (lanes !== 8) return 16;
+  if (transposeB) return tallest && m >= 96 ? 24 : 16;
+  if (tallest && wasted(32) < MOST_WASTED) return 32;
+  return transposeA ? 16 : 24;
 }
 
 function hardwarePlans(shape: MatmulShape): MatmulPlan[] {
