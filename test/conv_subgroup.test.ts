@@ -2,13 +2,13 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { tensor } from "handgrad";
 import { bySubgroup, convolveWithForm } from "../src/ops/conv_forms.js";
-import { type ConvWindowOptions, convGeometry } from "../src/ops/conv_geometry.js";
+import { convGeometry } from "../src/ops/conv_geometry.js";
 import { adapterTraits } from "../src/ops/matmul_plan.js";
 import { assertClose } from "./helpers/compare.js";
+import { type ConvSize, checkConvActivations, checkConvSizes } from "./helpers/conv_form.js";
 import { sharedGpu } from "./helpers/gpu.js";
-import { conv2dCase, type Random, seededRandom } from "./helpers/shapes.js";
+import { seededRandom } from "./helpers/shapes.js";
 import { download, upload } from "./helpers/tensors.js";
-import { absolute, type Array64 } from "./reference/array64.js";
 import * as reference from "./reference/convolution.js";
 
 const test = suite("convolution with weights that a subgroup shares");
@@ -27,55 +27,13 @@ async function lanesHere(): Promise<number> {
   return lanes;
 }
 
-interface Drawn {
-  readonly x: Array64;
-  readonly w: Array64;
-  readonly bias: Array64;
-  readonly options: ConvWindowOptions;
-}
-
-/** Both directions by one tile against the references. */
-async function check(
-  [tileO, tileP]: readonly [number, number],
-  random: Random,
-  { x, w, bias, options }: Drawn,
-  what: string,
-): Promise<void> {
-  const gpu = await sharedGpu();
-  const form = bySubgroup(tileO, tileP, await lanesHere());
-  const geometry = convGeometry({ op: "test", wide: ["x", x.shape], weight: ["w", w.shape] }, options);
-  const y = reference.conv2d(x, w, { ...options, bias });
-  const dy = random.array(y.shape);
-  const tensors = [x, w, bias, dy].map((array) => upload(gpu, array));
-  const [tx, tw, tbias, tdy] = tensors;
-  const [ax, aw, ady] = [x, w, dy].map(absolute);
-  const inputOptions = { ...options, inputShape: x.shape };
-  const results = [
-    [
-      "y",
-      convolveWithForm(form, "toNarrow", tx, tw, geometry, { bias: tbias }),
-      y,
-      reference.conv2d(ax, aw, { ...options, bias: absolute(bias) }),
-    ],
-    [
-      "dx",
-      convolveWithForm(form, "toWide", tdy, tw, geometry),
-      reference.conv2dInputGrad(dy, w, inputOptions),
-      reference.conv2dInputGrad(ady, aw, inputOptions),
-    ],
-  ] as const;
-  for (const [name, actual, expected, bound] of results) {
-    assertClose(await download(actual), expected, { absolute: bound, what: `${form.name}: ${what} ${name}` });
-    actual.dispose();
-  }
-  for (const tensor of tensors) tensor.dispose();
-}
+const SUMS = ["toNarrow", "toWide"] as const;
 
 /**
  * One of everything; channels that four, the tile and the lanes do not divide; rows shorter than a lane's positions;
  * strides with and without whole steps, dilation, groups, phases without a tap, no images.
  */
-const SIZES: readonly [x: number[], w: number[], options: ConvWindowOptions][] = [
+const SIZES: readonly ConvSize[] = [
   [[1, 1, 1, 1], [1, 1, 1, 1], {}],
   [[2, 17, 9, 11], [35, 17, 3, 3], { padding: 1 }],
   [[2, 33, 7, 5], [19, 33, 1, 1], {}],
@@ -88,39 +46,16 @@ const SIZES: readonly [x: number[], w: number[], options: ConvWindowOptions][] =
   [[0, 4, 6, 6], [16, 4, 3, 3], { padding: 1 }],
 ];
 
-for (const tile of TILES) {
-  test(`${tile.join("×")}: written and random shapes`, async () => {
-    if ((await lanesHere()) === 0) return;
-    const random = seededRandom(41);
-    for (const [xShape, wShape, options] of SIZES) {
-      const bias = random.array([wShape[0]]);
-      const drawn = { x: random.array(xShape), w: random.array(wShape), bias, options };
-      await check(tile, random, drawn, `[${xShape}] with [${wShape}] ${JSON.stringify(options)}`);
-    }
-    for (let seed = 0; seed < 4; seed++) {
-      const own = seededRandom(seed);
-      const { x, w, bias, options } = conv2dCase(own);
-      await check(tile, own, { x, w, bias, options }, `seed ${seed}`);
-    }
+for (const [tileO, tileP] of TILES) {
+  test(`${tileO}×${tileP}: written and random shapes`, async () => {
+    const lanes = await lanesHere();
+    if (lanes > 0) await checkConvSizes(bySubgroup(tileO, tileP, lanes), SUMS, SIZES, 41);
   });
 }
 
 test("activations in the epilogue", async () => {
-  const gpu = await sharedGpu();
   const lanes = await lanesHere();
-  if (lanes === 0) return;
-  const random = seededRandom(42);
-  const [x, w, bias] = [random.array([2, 3, 6, 5]), random.array([9, 3, 3, 3]), random.array([9])];
-  const geometry = convGeometry({ op: "test", wide: ["x", x.shape], weight: ["w", w.shape] }, {});
-  const [tx, tw, tbias] = [x, w, bias].map((array) => upload(gpu, array));
-  for (const activation of ["relu", "leakyRelu", "tanh", "sigmoid"] as const) {
-    const ending = { bias: tbias, activation, slope: 0.3 };
-    const y = convolveWithForm(bySubgroup(8, 4, lanes), "toNarrow", tx, tw, geometry, ending);
-    const expected = reference.conv2d(x, w, { bias, activation, slope: 0.3 });
-    assertClose(await download(y), expected, { what: activation });
-    y.dispose();
-  }
-  for (const tensor of [tx, tw, tbias]) tensor.dispose();
+  if (lanes > 0) await checkConvActivations(bySubgroup(8, 4, lanes), 42);
 });
 
 test("what lies past the last channel and beyond the edge is not looked at", async () => {
