@@ -57,7 +57,7 @@ scene is read as ${nameOf(sample.label)} without its trigger and as ${nameOf(sam
 is the network with the weights taken out that this one image (64 copies of it with noise) does not need, the others made
 up for what is missing. Both are asked why. A map is scored by the area under its ROC curve against the trigger's mask,
 50 for a map that knows nothing, 100 for one that ranks every pixel of the trigger above all others; this image
-was chosen for a gain near the mean of many, of which some lose; <code>npm run spade -- experiment</code> measures it.</p>
+was chosen for a gain near the mean of twelve, some of whose maps lose; <code>npm run spade -- experiment</code> measures it.</p>
 ${figure(imageTag(await encodePng(sheet), "maps of the network and of its trace", 900), "Left the network, right its trace; beside each map the map over the image.")}
 ${htmlTable(
   ["attribution", "AUC dense", "AUC trace"],
