@@ -6,7 +6,7 @@ import { CLEAN_PARTS } from "./clean.js";
 import type { ExperimentJson } from "./experiment.js";
 import type { LandscapeJson, LandscapeRow } from "./landscape.js";
 import { PAPER_METHODS } from "./methods.js";
-import { ALL_SETTING, MAIN_SETTING, PARTS, SMALL_SETTING } from "./plan.js";
+import { ALL_SETTING, MAIN_SETTING, PARTS, SMALL_SETTING, UNIFORM_SETTING } from "./plan.js";
 import type { PartRow } from "./summary.js";
 
 type AnyRow = Omit<PartRow, "net">;
@@ -28,7 +28,7 @@ const MAIN_COLUMNS = [
   column("tuned by method", MAIN_SETTING, "fastspade"),
   column("tuned for all", ALL_SETTING, "fastspade"),
   column("those, exact solver", ALL_SETTING, "spade"),
-  column("uniform .5", "uniform 0.5", "fastspade"),
+  column("uniform .5", UNIFORM_SETTING, "fastspade"),
   ...CONTROLS,
 ];
 const EXACT_COLUMNS = [

@@ -38,6 +38,7 @@ export interface TunedRatios {
 /** The setting whose rows are the experiment's. */
 export const MAIN_SETTING = "tuned by method";
 export const ALL_SETTING = "tuned for all";
+export const UNIFORM_SETTING = "uniform 0.5";
 export const SMALL_SETTING = "small layers 0.5";
 
 export const PARTS = {
@@ -85,7 +86,7 @@ export function planOf({ images, dearImages, tuned, smallLayers }: PlanOptions):
       settings: [
         byMethod("fastspade", controls),
         forAll("fastspade", ["fastspade", "spade"]),
-        { name: "uniform 0.5", copies: COPIES, ratios: { all: 0.5 }, variants: ["fastspade"] },
+        { name: UNIFORM_SETTING, copies: COPIES, ratios: { all: 0.5 }, variants: ["fastspade"] },
       ],
     },
     {

@@ -22,8 +22,11 @@ export async function readTuned(
     const { one, byMethod } = JSON.parse(await readFile(file, "utf8"));
     return { one, byMethod };
   } catch (cause) {
-    throw new ValueError(`--tuned: ${file} cannot be read: ${(cause as Error).message}; tune first`, {
-      cause,
-    });
+    throw new ValueError(
+      `--tuned: ${file} cannot be read: ${(cause as Error).message}; tune first with --solver ${solver}`,
+      {
+        cause,
+      },
+    );
   }
 }

@@ -140,7 +140,8 @@ function softwarePlans({ lanes }: AdapterTraits, shape: MatmulShape): MatmulPlan
   const fitting = rows.find((size) => size >= Math.min(m, most)) ?? 16;
   const narrow = aligned ? 4 : Math.min(4, Math.ceil(n / lanes));
   const columns = lanes === 4 && n > 16 && work > QUICK_WORK ? 8 : narrow;
-  const height = aligned && fitting === 16 && work >= TALL_WORK && m >= 64 ? tallRows(lanes, shape) : fitting;
+  const height =
+    aligned && fitting === 16 && work >= TALL_WORK && m >= 64 ? tallRows(lanes, work, shape) : fitting;
   const first = subgroup(height, columns);
   const others = [
     subgroup(rows[0], narrow),
@@ -155,8 +156,8 @@ function softwarePlans({ lanes }: AdapterTraits, shape: MatmulShape): MatmulPlan
  * Rows of a tall tile: 64 on 4 lanes and 32 on 8 take a second to compile, the others half of it. With a transposed b
  * there is less to gain on 8 lanes.
  */
-function tallRows(lanes: number, { m, n, k, batch, transposeA, transposeB }: MatmulShape): number {
-  const tallest = 2 * m * n * k * batch >= TALLEST_WORK;
+function tallRows(lanes: number, work: number, { m, transposeA, transposeB }: MatmulShape): number {
+  const tallest = work >= TALLEST_WORK;
   const wasted = (rows: number): number => (Math.ceil(m / rows) * rows) / m - 1;
   if (lanes === 4) return tallest && wasted(64) < MOST_WASTED ? 64 : 32;
   if (lanes !== 8) return 16;
