@@ -59,25 +59,47 @@ test("software adapters without subgroups: by columns where they pay, never by t
   assert.equal(names(without, "toWide", large, { stride: 2 }), ["direct", "columns"]);
 });
 
-test("with subgroups: shared weights, forward with few channels, backward always", () => {
-  const [first, second] = ["subgroup 16×4 of 8", "subgroup 8×4 of 8"];
-  assert.equal(names(eight, "toNarrow", large, { padding: 1 }), [first, "columns", "direct", second]);
-  assert.equal(names(eight, "toWide", large, { stride: 2 }), [first, "direct", "columns", second]);
-  assert.equal(names(eight, "weights", large), ["columns", "direct"]);
-  const others = ["subgroup 16×8 of 4", "subgroup 16×4 of 4"];
-  assert.equal(names(narrow, "toNarrow", large), ["columns", "direct", ...others]);
-  assert.equal(names(narrow, "toWide", large)[0], others[0]);
-  const deep: [number[], number[]] = [
-    [8, 64, 14, 14],
-    [64, 64, 3, 3],
+test("8 lanes: positions are shared where every lane has channels of its own, weights else", () => {
+  const [positions, weights, few] = [
+    "subgroup_positions 4×24 of 8",
+    "subgroup 16×4 of 8",
+    "subgroup 8×4 of 8",
   ];
-  assert.is(names(eight, "toNarrow", deep)[0], "columns");
-  assert.is(names(eight, "toWide", deep)[0], first);
-  const shallow: [number[], number[]] = [
-    [64, 32, 10, 10],
-    [32, 32, 3, 3],
+  const plain = ["columns", "direct"];
+  assert.equal(names(eight, "toNarrow", large, { padding: 1 }), [positions, ...plain, weights, few]);
+  assert.equal(names(eight, "toWide", large, { stride: 2 }), [positions, "direct", "columns", weights, few]);
+  assert.equal(names(eight, "weights", large), plain);
+  for (const [channels, form] of [
+    [16, weights],
+    [24, positions],
+    [40, weights],
+    [60, positions],
+  ] as const) {
+    const wide: [number[], number[]] = [
+      [8, channels, 14, 14],
+      [channels, channels, 3, 3],
+    ];
+    assert.is(names(eight, "toNarrow", wide)[0], form);
+    assert.is(names(eight, "toWide", wide)[0], form);
+  }
+});
+
+test("4 lanes: quads, tall ones for much work, wide ones for many channels", () => {
+  assert.equal(names(narrow, "toNarrow", large), [
+    "quad 8×64",
+    "columns",
+    "direct",
+    "quad 8×32",
+    "quad 8×16",
+  ]);
+  assert.is(names(narrow, "toWide", large)[0], "quad 8×64");
+  const small: [number[], number[]] = [
+    [1, 16, 20, 20],
+    [16, 16, 3, 3],
   ];
-  assert.is(names(narrow, "toNarrow", shallow)[0], others[0]);
+  assert.is(names(narrow, "toNarrow", small)[0], "quad 4×32");
+  // The choice may not depend on the batch.
+  assert.equal(names({ ...narrow, deterministic: true }, "toNarrow", large), ["quad 8×32"]);
 });
 
 test("with subgroups: on 4 lanes columns for the first layer of a network, forward", () => {
@@ -107,7 +129,7 @@ test("with subgroups: columns where they need no copy, directly with few channel
 
 test("a deterministic device: one form for all batches", () => {
   assert.equal(names({ ...hardware, deterministic: true }, "toNarrow", large), ["direct"]);
-  assert.equal(names({ ...eight, deterministic: true }, "toWide", large), ["subgroup 16×4 of 8"]);
+  assert.equal(names({ ...eight, deterministic: true }, "toWide", large), ["subgroup_positions 4×24 of 8"]);
   assert.equal(names({ ...eight, deterministic: true }, "weights", large), ["direct"]);
 });
 

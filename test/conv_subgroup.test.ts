@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { tensor } from "handgrad";
-import { bySubgroup, convolveWithForm } from "../src/ops/conv_forms.js";
+import { byPositions, byQuad, bySubgroup, type ConvForm, convolveWithForm } from "../src/ops/conv_forms.js";
 import { convGeometry } from "../src/ops/conv_geometry.js";
 import { adapterTraits } from "../src/ops/matmul_plan.js";
 import { assertClose } from "./helpers/compare.js";
@@ -11,19 +11,25 @@ import { seededRandom } from "./helpers/shapes.js";
 import { download, upload } from "./helpers/tensors.js";
 import * as reference from "./reference/convolution.js";
 
-const test = suite("convolution with weights that a subgroup shares");
+const test = suite("convolution whose lanes share loads");
 
-/** Fewer channels than lanes, as many, and more; one block of positions and two. */
-const TILES = [
-  [2, 4],
-  [8, 4],
-  [16, 8],
-] as const;
+/** Fewer channels than lanes, as many, and more; one block of positions and two; with channels of the lane's own. */
+const FORMS: readonly ((lanes: number) => ConvForm)[] = [
+  (lanes) => bySubgroup(2, 4, lanes),
+  (lanes) => bySubgroup(8, 4, lanes),
+  (lanes) => bySubgroup(16, 8, lanes),
+  (lanes) => byPositions(4, lanes, lanes),
+  (lanes) => byPositions(8, 3 * lanes, lanes),
+  () => byQuad(4, 16),
+  () => byQuad(8, 32),
+  () => byQuad(4, 64),
+];
+const NAMES = FORMS.map((form) => form(4).name.replace(/ of .*/, ""));
 
 /** Lanes that surely form a subgroup here; 0 without the feature, where there is nothing to test. */
 async function lanesHere(): Promise<number> {
   const { lanes } = adapterTraits(await sharedGpu());
-  if (lanes === 0) console.log("not run: conv2d_subgroup takes subgroups, and this adapter has none");
+  if (lanes === 0) console.log("not run: these kernels take subgroups, and this adapter has none");
   return lanes;
 }
 
@@ -46,16 +52,18 @@ const SIZES: readonly ConvSize[] = [
   [[0, 4, 6, 6], [16, 4, 3, 3], { padding: 1 }],
 ];
 
-for (const [tileO, tileP] of TILES) {
-  test(`${tileO}×${tileP}: written and random shapes`, async () => {
+FORMS.forEach((form, number) => {
+  test(`${NAMES[number]}: written and random shapes`, async () => {
     const lanes = await lanesHere();
-    if (lanes > 0) await checkConvSizes(bySubgroup(tileO, tileP, lanes), SUMS, SIZES, 41);
+    if (lanes > 0) await checkConvSizes(form(lanes), SUMS, SIZES, 41 + number);
   });
-}
+});
 
 test("activations in the epilogue", async () => {
   const lanes = await lanesHere();
-  if (lanes > 0) await checkConvActivations(bySubgroup(8, 4, lanes), 42);
+  if (lanes === 0) return;
+  for (const form of [bySubgroup(8, 4, lanes), byPositions(4, lanes, lanes), byQuad(4, 16)])
+    await checkConvActivations(form, 42);
 });
 
 test("what lies past the last channel and beyond the edge is not looked at", async () => {
@@ -71,12 +79,15 @@ test("what lies past the last channel and beyond the edge is not looked at", asy
   const geometry = convGeometry({ op: "test", wide: ["x", x.shape], weight: ["w", w.shape] }, { padding: 1 });
   const tx = tensor(gpu, Float32Array.from(x.data), x.shape, { checkFinite: false });
   const tw = upload(gpu, w);
-  const y = convolveWithForm(bySubgroup(8, 4, lanes), "toNarrow", tx, tw, geometry);
   const expected = reference.conv2d(finite, w, { padding: 1 });
-  const first = Array.from((await download(y)).data).slice(0, expected.data.length);
-  assertClose({ shape: expected.shape, data: first }, expected, { what: "the finite image" });
-  assert.ok(first.every(Number.isFinite));
-  for (const tensor of [tx, tw, y]) tensor.dispose();
+  for (const form of [bySubgroup(8, 4, lanes), byPositions(4, lanes, lanes), byQuad(4, 16)]) {
+    const y = convolveWithForm(form, "toNarrow", tx, tw, geometry);
+    const first = Array.from((await download(y)).data).slice(0, expected.data.length);
+    assertClose({ shape: expected.shape, data: first }, expected, { what: `${form.name}: the finite image` });
+    assert.ok(first.every(Number.isFinite));
+    y.dispose();
+  }
+  for (const tensor of [tx, tw]) tensor.dispose();
 });
 
 test.run();

@@ -1,5 +1,5 @@
 /**
- * Which form computes a convolution: directly, with weights that a subgroup shares, as a matrix product over columns, or
+ * Which form computes a convolution: directly, with loads that a subgroup shares, as a matrix product over columns, or
  * as one over tiles in workgroup memory. The tuner may choose again.
  */
 import type { Gpu } from "../gpu/gpu.js";
@@ -46,20 +46,27 @@ const [small, broad, large] = [byTiles(4, 8), byTiles(4, 16), byTiles(8, 8)];
 /** The form with so many channels × positions a lane, whose weights the lanes of a subgroup share. */
 export const bySubgroup = (tileO: number, tileP: number, lanes: number): ConvForm => ({
   name: `subgroup ${tileO}×${tileP} of ${lanes}`,
-  shared: { tileO, tileP, lanes },
+  shared: { shares: "weights", tileO, tileP, lanes },
 });
-/** By lanes; the first is the fastest that compiles in time where there are channels enough for it. */
-const SHARED_TILES: Readonly<Record<number, readonly ConvForm[]>> = {
-  4: [bySubgroup(16, 8, 4), bySubgroup(16, 4, 4)],
-  8: [bySubgroup(16, 4, 8), bySubgroup(8, 4, 8)],
-  16: [bySubgroup(16, 4, 16)],
-};
+/** The same whose positions the lanes share. */
+export const byPositions = (tileO: number, tileP: number, lanes: number): ConvForm => ({
+  name: `subgroup_positions ${tileO}×${tileP} of ${lanes}`,
+  shared: { shares: "positions", tileO, tileP, lanes },
+});
+/** Four lanes of so many channels, and so many positions of all four, who share both. */
+export const byQuad = (tileO: number, tileP: number): ConvForm => ({
+  name: `quad ${tileO}×${tileP}`,
+  shared: { shares: "both", tileO, tileP, lanes: 4 },
+});
+const [plainEight, shortEight] = [bySubgroup(16, 4, 8), bySubgroup(8, 4, 8)];
+const positionsEight = byPositions(4, 24, 8);
+const sixteen = [bySubgroup(16, 4, 16)];
 /** With fewer channels, of the result or of what is read, too much of a subgroup's tile or of its steps is empty. */
 const SHARED_CHANNELS = 9;
-/** From so many channels of the result writing the columns once pays for all of them, forward. */
-const MANY_OUTPUTS = 64;
-/** And from so many of what is read, by lanes: on 4 each value that is loaded costs most. */
-const MANY_INPUTS: Readonly<Record<number, number>> = { 4: 0, 8: 64, 16: 64 };
+/** Lanes share positions where they have channels of their own for so large a part of them. */
+const LEAST_USE = 0.75;
+/** From so many operations on, the taller tile of a quad is worth that it takes a second to compile. */
+const TALL_WORK = 3e7;
 
 /** Below so many operations three dispatches cost more than they save. */
 const SMALL_WORK = 2e6;
@@ -88,31 +95,41 @@ function columnsPay(lanes: number, direction: ConvSum, geometry: ConvGeometry): 
   return direction !== "toWide" || isPointwise(geometry);
 }
 
-/** Those that share weights, where that is faster than the direct form: whatever the images and positions. */
-function sharedForms(lanes: number, direction: ConvSum, geometry: ConvGeometry): readonly ConvForm[] {
+/** Those whose lanes share loads, where that is faster than the direct form: whatever the images and positions. */
+function sharedForms(
+  { lanes, deterministic }: AdapterTraits,
+  direction: ConvSum,
+  geometry: ConvGeometry,
+): readonly ConvForm[] {
   if (direction === "weights") return [];
-  const { inputs, outputs } = viewOf(geometry, direction);
-  return Math.min(inputs, outputs) >= SHARED_CHANNELS ? (SHARED_TILES[lanes] ?? []) : [];
-}
-
-/** Where both pay. */
-function columnsBeforeSharing(lanes: number, direction: ConvSum, geometry: ConvGeometry): boolean {
-  if (isPointwise(geometry)) return true;
-  const { wideChannels, narrowChannels } = geometry;
-  return (
-    direction === "toNarrow" && narrowChannels >= MANY_OUTPUTS && wideChannels >= (MANY_INPUTS[lanes] ?? 0)
-  );
+  const view = viewOf(geometry, direction);
+  const { inputs, outputs } = view;
+  if (Math.min(inputs, outputs) < SHARED_CHANNELS) return [];
+  if (lanes === 16) return sixteen;
+  if (lanes === 8) {
+    const width = lanes * 4;
+    const isUsed = outputs / (width * Math.ceil(outputs / width)) >= LEAST_USE;
+    return isUsed ? [positionsEight, plainEight, shortEight] : [plainEight, shortEight, positionsEight];
+  }
+  if (lanes !== 4) return [];
+  const tileO = outputs > 16 ? 8 : 4;
+  const isTall = !deterministic && convWork(geometry) >= TALL_WORK && phasePositions(view) > 32;
+  const tiles = isTall ? [byQuad(tileO, 64), byQuad(tileO, 32)] : [byQuad(tileO, 32), byQuad(tileO, 64)];
+  return [...tiles, byQuad(tileO, 16)];
 }
 
 function softwareForms(
-  lanes: number,
+  adapter: AdapterTraits,
   byColumns: readonly ConvForm[],
   direction: ConvSum,
   geometry: ConvGeometry,
 ): readonly ConvForm[] {
-  const plain = columnsPay(lanes, direction, geometry) ? [...byColumns, direct] : [direct, ...byColumns];
-  const shared = sharedForms(lanes, direction, geometry);
-  if (plain[0] === columns && columnsBeforeSharing(lanes, direction, geometry)) return [...plain, ...shared];
+  const plain = columnsPay(adapter.lanes, direction, geometry)
+    ? [...byColumns, direct]
+    : [direct, ...byColumns];
+  const shared = sharedForms(adapter, direction, geometry);
+  // A convolution of 1 × 1 is a product of the images as they are.
+  if (plain[0] === columns && isPointwise(geometry)) return [...plain, ...shared];
   return [...shared.slice(0, 1), ...plain, ...shared.slice(1)];
 }
 
@@ -127,15 +144,16 @@ function productSides(direction: ConvSum, geometry: ConvGeometry): readonly [num
 
 /** The forms that a convolution can take, the heuristic's choice first. */
 export function convForms(
-  { software, lanes, deterministic }: AdapterTraits,
+  adapter: AdapterTraits,
   limits: ColumnLimits,
   direction: ConvSum,
   geometry: ConvGeometry,
 ): readonly ConvForm[] {
+  const { software, deterministic } = adapter;
   // Columns of many images may not fit and tiles suit many positions, so the choice would depend on the batch.
-  if (deterministic) return [(software && sharedForms(lanes, direction, geometry)[0]) || direct];
+  if (deterministic) return [(software && sharedForms(adapter, direction, geometry)[0]) || direct];
   const byColumns = fitsColumns(geometry, limits) ? [columns] : [];
-  if (software) return softwareForms(lanes, byColumns, direction, geometry);
+  if (software) return softwareForms(adapter, byColumns, direction, geometry);
   // GPUs, whose loads are cheap, do not write columns unless the tuner finds that it pays.
   const [rows, positions, depth] = productSides(direction, geometry);
   if (Math.min(rows, positions, depth) < SHORT_SIDE) return [direct, ...byColumns];

@@ -1,6 +1,10 @@
-/** Convolutions whose weights the lanes of a subgroup share: for software adapters. */
+/** Convolutions whose lanes share what they load: weights, positions, or (four lanes) both. For software adapters. */
+import quadWgsl from "../../shaders/conv2d_quad.wgsl";
 import subgroupWgsl from "../../shaders/conv2d_subgroup.wgsl";
-import { defineKernel, gridFor } from "../gpu/kernel.js";
+import positionsWgsl from "../../shaders/conv2d_subgroup_positions.wgsl";
+import tapWeightsWgsl from "../../shaders/conv2d_tap_weights.wgsl";
+import { defineKernel, gridFor, type Kernel, sizeOf } from "../gpu/kernel.js";
+import type { Constants } from "../gpu/wgsl.js";
 import type { Tensor } from "../tensor.js";
 import type { ConvGeometry } from "./conv_geometry.js";
 import {
@@ -16,8 +20,9 @@ import {
   viewUniforms,
 } from "./conv_view.js";
 
-/** Channels × positions that a lane computes, and the lanes that share the weights. */
+/** Channels × positions that a lane computes, the lanes of a workgroup, and what they share. */
 export interface SharedTile {
+  readonly shares: "weights" | "positions" | "both";
   readonly tileO: number;
   readonly tileP: number;
   readonly lanes: number;
@@ -30,25 +35,93 @@ interface SubgroupCall {
   readonly epilogue: EpilogueUniforms;
 }
 
-const tilesO = ({ outputs }: ConvView, { tileO }: SharedTile): number => Math.ceil(outputs / tileO);
+/** What a workgroup computes. A tile of a quad is what all four lanes have: each has a fourth of its positions. */
+function groupTile({ shares, tileO, tileP, lanes }: SharedTile): { channels: number; positions: number } {
+  return shares === "weights"
+    ? { channels: tileO, positions: tileP * lanes }
+    : { channels: tileO * lanes, positions: tileP };
+}
 
-const subgroup = defineKernel<SubgroupCall>({
-  name: "conv2d_subgroup",
-  wgsl: subgroupWgsl,
-  bindings: { x: "read", w: "read", bias: "optional", y: "write" },
-  constants: (_shapes, { tile: { tileO, tileP, lanes } }) => ({ TILE_O: tileO, TILE_P: tileP, LANES: lanes }),
-  shape: (_inputs, { view }) => ({ y: resultShape(view) }),
-  uniforms: (_shapes, { view, tile, epilogue }) => {
-    return { ...viewUniforms(view), tiles_o: tilesO(view, tile), ...epilogue };
+const tilesO = ({ outputs }: ConvView, tile: SharedTile): number =>
+  Math.ceil(outputs / groupTile(tile).channels);
+const vectors = (channels: number): number => Math.ceil(channels / 4);
+
+function subgroupKernel(
+  name: string,
+  wgsl: string,
+  constants: (call: SubgroupCall) => Constants,
+  uniforms: (view: ConvView) => Readonly<Record<string, number>>,
+): Kernel<SubgroupCall> {
+  return defineKernel<SubgroupCall>({
+    name,
+    wgsl,
+    bindings: { x: "read", w: "read", bias: "optional", y: "write" },
+    constants: (_shapes, call) => constants(call),
+    shape: (_inputs, { view }) => ({ y: resultShape(view) }),
+    uniforms: (_shapes, { view, tile, epilogue }) => {
+      return { ...uniforms(view), tiles_o: tilesO(view, tile), ...epilogue };
+    },
+    grid: (_shapes, limits, { view, tile }) => {
+      const tiles = tilesO(view, tile) * Math.ceil(phasePositions(view) / groupTile(tile).positions);
+      return gridFor(tiles * view.y.phases * view.x.phases * view.groups, 1, limits);
+    },
+    work: (_shapes, { work }) => work,
+  });
+}
+
+const sizes = ({ tileO, tileP }: SharedTile): Constants => ({ TILE_O: tileO, TILE_P: tileP });
+const isWhole = ({ inputs }: ConvView): boolean => inputs % 4 === 0;
+
+const kernels: Readonly<Record<SharedTile["shares"], Kernel<SubgroupCall>>> = {
+  weights: subgroupKernel(
+    "conv2d_subgroup",
+    subgroupWgsl,
+    ({ tile }) => ({ ...sizes(tile), LANES: tile.lanes }),
+    viewUniforms,
+  ),
+  positions: subgroupKernel(
+    "conv2d_subgroup_positions",
+    positionsWgsl,
+    ({ tile, view }) => ({ ...sizes(tile), LANES: tile.lanes, WHOLE: isWhole(view) }),
+    (view) => {
+      const { w_input, w_output, ...uniforms } = viewUniforms(view);
+      return { ...uniforms, blocks_o: vectors(view.outputs) };
+    },
+  ),
+  both: subgroupKernel(
+    "conv2d_quad",
+    quadWgsl,
+    ({ tile, view }) => ({ ...sizes(tile), WHOLE: isWhole(view) }),
+    viewUniforms,
+  ),
+};
+
+/** Weights in the order in which lanes with neighboring channels load them. */
+const tapWeights = defineKernel<{ readonly view: ConvView }>({
+  name: "conv2d_tap_weights",
+  wgsl: tapWeightsWgsl,
+  bindings: { w: "read", y: "write" },
+  shape: (_inputs, { view: { groups, inputs, outputs, y, x } }) => ({
+    y: [groups, y.kernel * x.kernel, 4 * vectors(inputs), 4 * vectors(outputs)],
+  }),
+  uniforms: ({ y }, { view }) => {
+    const { inputs, outputs, w_input, w_output } = viewUniforms(view);
+    const [, taps, rows, columns] = y;
+    return {
+      inputs,
+      outputs,
+      taps,
+      w_input,
+      w_output,
+      steps: rows / 4,
+      blocks_o: columns / 4,
+      count: sizeOf(y) / 4,
+    };
   },
-  grid: (_shapes, limits, { view, tile }) => {
-    const tiles = tilesO(view, tile) * Math.ceil(phasePositions(view) / (tile.tileP * tile.lanes));
-    return gridFor(tiles * view.y.phases * view.x.phases * view.groups, 1, limits);
-  },
-  work: (_shapes, { work }) => work,
+  grid: ({ y }, limits) => gridFor(sizeOf(y) / 4, 64, limits),
 });
 
-/** One dispatch in either direction, for any geometry. */
+/** In either direction, for any geometry: one dispatch, and one more for the weights' order where lanes share positions. */
 export function convolveBySubgroup(
   tile: SharedTile,
   direction: Direction,
@@ -60,5 +133,9 @@ export function convolveBySubgroup(
 ): Tensor {
   const view = viewOf(geometry, direction);
   const call = { view, tile, work: convWork(geometry), epilogue: epilogueUniforms(ending) };
-  return subgroup.run({ x: source, w, bias: ending.bias }, call, { out: { y: out } }).y;
+  const weights = tile.shares === "positions" ? tapWeights.run({ w }, { view }).y : w;
+  const bindings = { x: source, w: weights, bias: ending.bias };
+  const { y } = kernels[tile.shares].run(bindings, call, { out: { y: out } });
+  if (weights !== w) weights.dispose();
+  return y;
 }
