@@ -63,8 +63,10 @@ const positionsEight = byPositions(4, 24, 8);
 const sixteen = [bySubgroup(16, 4, 16)];
 /** With fewer channels, of the result or of what is read, too much of a subgroup's tile or of its steps is empty. */
 const SHARED_CHANNELS = 9;
-/** Lanes share positions where they have channels of their own for so large a part of them. */
+/** Lanes share positions where they have channels of their own for so large a part of them … */
 const LEAST_USE = 0.75;
+/** … and from so many positions on putting the weights in order costs little beside them. */
+const MANY_POSITIONS = 128;
 /** From so many operations on, the taller tile of a quad is worth that it takes a second to compile. */
 const TALL_WORK = 3e7;
 
@@ -108,8 +110,9 @@ function sharedForms(
   if (lanes === 16) return sixteen;
   if (lanes === 8) {
     const width = lanes * 4;
-    const isUsed = outputs / (width * Math.ceil(outputs / width)) >= LEAST_USE;
-    return isUsed ? [positionsEight, plainEight, shortEight] : [plainEight, shortEight, positionsEight];
+    const use = outputs / (width * Math.ceil(outputs / width));
+    const pays = use >= LEAST_USE && (deterministic || phasePositions(view) >= MANY_POSITIONS);
+    return pays ? [positionsEight, plainEight, shortEight] : [plainEight, shortEight, positionsEight];
   }
   if (lanes !== 4) return [];
   const tileO = outputs > 16 ? 8 : 4;

@@ -52,6 +52,8 @@ const TALL_WORK = 1e7;
 const TALLEST_WORK = 3e7;
 /** Share of rows beyond the last one that a tall tile may compute. */
 const MOST_WASTED = 0.15;
+/** Share that is worth a tile which takes longer to compile. */
+const LITTLE_WASTED = 0.1;
 /** Fewer workgroups than this leave an adapter's cores idle, if k is long enough to be split. */
 const FEW_GROUPS = { software: 8, hardware: 64 };
 const SHORTEST_SLICE = 256;
@@ -156,14 +158,14 @@ function softwarePlans({ lanes }: AdapterTraits, shape: MatmulShape): MatmulPlan
  * Rows of a tall tile: 64 on 4 lanes and 32 on 8 take a second to compile, the others half of it. With a transposed b
  * there is less to gain on 8 lanes.
  */
-function tallRows(lanes: number, work: number, { m, transposeA, transposeB }: MatmulShape): number {
+function tallRows(lanes: number, work: number, { m, transposeB }: MatmulShape): number {
   const tallest = work >= TALLEST_WORK;
   const wasted = (rows: number): number => (Math.ceil(m / rows) * rows) / m - 1;
   if (lanes === 4) return tallest && wasted(64) < MOST_WASTED ? 64 : 32;
   if (lanes !== 8) return 16;
   if (transposeB) return tallest && m >= 96 ? 24 : 16;
-  if (tallest && wasted(32) < MOST_WASTED) return 32;
-  return transposeA ? 16 : 24;
+  const isEven = wasted(32) < MOST_WASTED;
+  return isEven && (tallest || wasted(24) > LITTLE_WASTED) ? 32 : 24;
 }
 
 function hardwarePlans(shape: MatmulShape): MatmulPlan[] {
