@@ -90,6 +90,24 @@ const wgslPlugin = {
   },
 };
 
+/** What a module holds and makes by a call: `const kernel = defineKernel({`, or a value in an object of such. */
+const MADE_BY_CALL = /^((?:export )?const \w+(?:: .+?)? = | {2}\w+: )(?=(?:new )?[\w.]+[<(])/gm;
+
+/**
+ * Marks what `"sideEffects": false` in package.json promises: what a module makes when it is loaded serves itself
+ * only. Bundlers take that to heart for whole files, and dist joins many modules in one: without the marks a page
+ * that imports one op would carry the kernels of all of them.
+ */
+const purePlugin = {
+  name: "pure",
+  setup(bundler) {
+    bundler.onLoad({ filter: /[\\/]src[\\/].*\.ts$/ }, async ({ path }) => ({
+      contents: (await readFile(path, "utf8")).replace(MADE_BY_CALL, "$1/* @__PURE__ */ "),
+      loader: "ts",
+    }));
+  },
+};
+
 /** Resolves `handgrad` and its sub-paths to the sources, as the installed package would on that host. */
 function handgradPlugin(host) {
   return {
@@ -124,8 +142,10 @@ const requireBanner =
 /** The library for one host: an entry file for each sub-path, with their common code in shared chunks. */
 async function buildLibrary(host) {
   const names = ["", ...subPaths];
+  const options = bundleOptions(host);
   const { metafile } = await build({
-    ...bundleOptions(host),
+    ...options,
+    plugins: [...options.plugins, purePlugin],
     entryPoints: names.map((name) => ({ in: sourceFile(host, name), out: outputName(host, name) })),
     outdir: "dist",
     splitting: true,

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
+import { build } from "esbuild";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { readTar } from "../../src/node/tar.js";
@@ -68,6 +69,23 @@ test("importing it loads no GPU code; every sub-path imports, and a product come
   const outcome = await runProgram(program, { cwd: consumer });
   assertEndedWell(outcome, "a consumer's program");
   assert.is(outcome.stdout, "11 true\n");
+});
+
+/** What a bundler makes of a page's only statement. */
+async function pageOf(statement: string): Promise<string> {
+  const page = { contents: statement, resolveDir: consumer };
+  const { outputFiles } = await build({ stdin: page, bundle: true, format: "esm", write: false });
+  return outputFiles[0].text;
+}
+
+test("a page carries the kernels of what it imports, and no others", async () => {
+  const kernels = async (name: string, from = "handgrad"): Promise<number> =>
+    (await pageOf(`export { ${name} } from "${from}"`)).split("@compute").length - 1;
+  assert.is(await kernels("openGpu"), 1, "the scan of debug mode");
+  assert.is(await kernels("relu"), 1);
+  assert.is(await kernels("dropout"), 1);
+  assert.is(await kernels("sgd"), 2, "with momentum and without");
+  assert.is(await kernels("colorMaps", "handgrad/explain"), 0);
 });
 
 test("its types serve a strict consumer with the types of the browser only", async () => {
