@@ -9,6 +9,7 @@ import { constants } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
+import { shadersPlugin, wgslPlugin } from "./shaders/bundle.mjs";
 
 export const root = fileURLToPath(new URL(".", import.meta.url));
 
@@ -38,57 +39,6 @@ export function sourceFile(host, subPath) {
   const own = join(root, "src", subPath, `${host}.ts`);
   return existsSync(own) ? own : join(root, "src", subPath, "index.ts");
 }
-
-/**
- * Removes comments and indentation from WGSL. Newlines stay, so that a line of a compile error is the line of
- * the file; comments that begin with `// @` stay, since the host reads them as directives.
- */
-export function stripWgsl(source) {
-  let text = "";
-  let at = 0;
-  while (at < source.length) {
-    const pair = source.slice(at, at + 2);
-    const end = pair === "//" ? endOfLine(source, at) : pair === "/*" ? endOfBlock(source, at) : at;
-    const comment = source.slice(at, end);
-    if (comment === "") text += source[at++];
-    else text += comment.startsWith("// @") ? comment : comment.replace(/[^\n]+/g, " ");
-    at = Math.max(at, end);
-  }
-  return text
-    .split("\n")
-    .map((line) => line.trim())
-    .join("\n")
-    .trimEnd();
-}
-
-function endOfLine(source, start) {
-  const end = source.indexOf("\n", start);
-  return end < 0 ? source.length : end;
-}
-
-/** WGSL's block comments nest. */
-function endOfBlock(source, start) {
-  let depth = 0;
-  for (let at = start; at < source.length - 1; at++) {
-    const pair = source.slice(at, at + 2);
-    if (pair !== "/*" && pair !== "*/") continue;
-    depth += pair === "/*" ? 1 : -1;
-    at++;
-    if (depth === 0) return at + 1;
-  }
-  throw new Error("a block comment is not closed");
-}
-
-/** Imports a `.wgsl` file as its text. */
-const wgslPlugin = {
-  name: "wgsl",
-  setup(bundler) {
-    bundler.onLoad({ filter: /\.wgsl$/ }, async ({ path }) => ({
-      contents: stripWgsl(await readFile(path, "utf8")),
-      loader: "text",
-    }));
-  },
-};
 
 /** What a module holds and makes by a call: `const kernel = defineKernel({`, or a value in an object of such. */
 const MADE_BY_CALL = /^((?:export )?const \w+(?:: .+?)? = | {2}\w+: )(?=(?:new )?[\w.]+[<(])/gm;
@@ -145,7 +95,7 @@ async function buildLibrary(host) {
   const options = bundleOptions(host);
   const { metafile } = await build({
     ...options,
-    plugins: [...options.plugins, purePlugin],
+    plugins: [await shadersPlugin(), purePlugin, ...options.plugins],
     entryPoints: names.map((name) => ({ in: sourceFile(host, name), out: outputName(host, name) })),
     outdir: "dist",
     splitting: true,

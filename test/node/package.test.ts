@@ -71,6 +71,26 @@ test("importing it loads no GPU code; every sub-path imports, and a product come
   assert.is(outcome.stdout, "11 true\n");
 });
 
+test("its minified kernels compute what they should: unrolled, in place, from f16 and convolved", async () => {
+  const program = join(consumer, "kernels.mjs");
+  await writeFile(
+    program,
+    `import { conv2d, matmul, openGpu, relu, sum, tensor, toF16 } from "handgrad";
+     const gpu = await openGpu();
+     const x = tensor(gpu, Float32Array.from({ length: 64 }, (_, i) => (i % 5) - 2), [8, 8]);
+     const eye = tensor(gpu, Float32Array.from({ length: 64 }, (_, i) => Number(i % 9 === 0)), [8, 8]);
+     const values = async (y) => (await y.data()).join();
+     const wanted = await values(x);
+     const same = [matmul(x, eye), matmul(x, toF16(eye)), conv2d(x.reshape([1, 1, 8, 8]), tensor(gpu, [[[[1]]]]))];
+     for (const y of same) console.log((await values(y)) === wanted);
+     console.log(await values(sum(x)), await values(sum(relu(x, { out: x }))));
+     gpu.dispose();`,
+  );
+  const outcome = await runProgram(program, { cwd: consumer });
+  assertEndedWell(outcome, "a consumer's program");
+  assert.is(outcome.stdout, "true\ntrue\ntrue\n-2 37\n");
+});
+
 /** What a bundler makes of a page's only statement. */
 async function pageOf(statement: string): Promise<string> {
   const page = { contents: statement, resolveDir: consumer };
