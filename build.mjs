@@ -9,6 +9,7 @@ import { constants } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
+import { shadersPlugin, wgslPlugin } from "./shaders/bundle.mjs";
 
 export const root = fileURLToPath(new URL(".", import.meta.url));
 
@@ -39,53 +40,20 @@ export function sourceFile(host, subPath) {
   return existsSync(own) ? own : join(root, "src", subPath, "index.ts");
 }
 
+/** What a module holds and makes by a call: `const kernel = defineKernel({`, or a value in an object of such. */
+const MADE_BY_CALL = /^((?:export )?const \w+(?:: .+?)? = | {2}\w+: )(?=(?:new )?[\w.]+[<(])/gm;
+
 /**
- * Removes comments and indentation from WGSL. Newlines stay, so that a line of a compile error is the line of
- * the file; comments that begin with `// @` stay, since the host reads them as directives.
+ * Marks what `"sideEffects": false` in package.json promises: what a module makes when it is loaded serves itself
+ * only. Bundlers take that to heart for whole files, and dist joins many modules in one: without the marks a page
+ * that imports one op would carry the kernels of all of them.
  */
-export function stripWgsl(source) {
-  let text = "";
-  let at = 0;
-  while (at < source.length) {
-    const pair = source.slice(at, at + 2);
-    const end = pair === "//" ? endOfLine(source, at) : pair === "/*" ? endOfBlock(source, at) : at;
-    const comment = source.slice(at, end);
-    if (comment === "") text += source[at++];
-    else text += comment.startsWith("// @") ? comment : comment.replace(/[^\n]+/g, " ");
-    at = Math.max(at, end);
-  }
-  return text
-    .split("\n")
-    .map((line) => line.trim())
-    .join("\n")
-    .trimEnd();
-}
-
-function endOfLine(source, start) {
-  const end = source.indexOf("\n", start);
-  return end < 0 ? source.length : end;
-}
-
-/** WGSL's block comments nest. */
-function endOfBlock(source, start) {
-  let depth = 0;
-  for (let at = start; at < source.length - 1; at++) {
-    const pair = source.slice(at, at + 2);
-    if (pair !== "/*" && pair !== "*/") continue;
-    depth += pair === "/*" ? 1 : -1;
-    at++;
-    if (depth === 0) return at + 1;
-  }
-  throw new Error("a block comment is not closed");
-}
-
-/** Imports a `.wgsl` file as its text. */
-const wgslPlugin = {
-  name: "wgsl",
+const purePlugin = {
+  name: "pure",
   setup(bundler) {
-    bundler.onLoad({ filter: /\.wgsl$/ }, async ({ path }) => ({
-      contents: stripWgsl(await readFile(path, "utf8")),
-      loader: "text",
+    bundler.onLoad({ filter: /[\\/]src[\\/].*\.ts$/ }, async ({ path }) => ({
+      contents: (await readFile(path, "utf8")).replace(MADE_BY_CALL, "$1/* @__PURE__ */ "),
+      loader: "ts",
     }));
   },
 };
@@ -124,8 +92,10 @@ const requireBanner =
 /** The library for one host: an entry file for each sub-path, with their common code in shared chunks. */
 async function buildLibrary(host) {
   const names = ["", ...subPaths];
+  const options = bundleOptions(host);
   const { metafile } = await build({
-    ...bundleOptions(host),
+    ...options,
+    plugins: [await shadersPlugin(), purePlugin, ...options.plugins],
     entryPoints: names.map((name) => ({ in: sourceFile(host, name), out: outputName(host, name) })),
     outdir: "dist",
     splitting: true,

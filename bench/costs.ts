@@ -1,4 +1,4 @@
-/** What surrounds the kernels: first results, compiling, encoding, allocations: `npm run costs -- --help`. */
+/** What surrounds the kernels: download, first results, compiling, encoding, allocations: `npm run costs -- --help`. */
 import { execFile } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,6 +7,7 @@ import { type Gpu, matmul, openGpu, type Program, tensor, zeros } from "handgrad
 import { cases, uploadInputs } from "./cases.js";
 import { bareEncoding, type Encoding, replayedEncoding, watchCreations } from "./encoding.js";
 import { type Clock, clockNamed, processorTime } from "./measure.js";
+import { bundleSizes, sizeLine } from "./sizes.js";
 
 const TARGETS = { firstMs: 500, compileMs: 1500, encodingRatio: 1.3, creations: 0 };
 const DISPATCHES = 500;
@@ -19,6 +20,7 @@ const USAGE = `usage: npm run costs -- [options]
   --adapter NAME   hardware, software, swiftshader, lavapipe, or a part of the adapter's name
   --clock NAME     wall, or cpu: compile times as processor time, for a machine that is busy otherwise
   --slowest N      how many kernels are listed; default 10
+  --sizes          only what a page downloads, for which no adapter is needed
   --out FOLDER     where costs.json goes; default out`;
 
 const { values } = parseArgs({
@@ -28,6 +30,7 @@ const { values } = parseArgs({
     clock: { type: "string", default: "wall" },
     slowest: { type: "string", default: "10" },
     out: { type: "string", default: "out" },
+    sizes: { type: "boolean", default: false },
     cold: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
@@ -182,6 +185,13 @@ async function replayedStep(gpu: Gpu): Promise<Record<string, number>> {
   return result;
 }
 
+async function writeResult(result: Readonly<Record<string, unknown>>): Promise<void> {
+  await mkdir(values.out, { recursive: true });
+  const file = join(values.out, "costs.json");
+  await writeFile(file, `${JSON.stringify({ date: new Date().toISOString(), ...result }, null, 2)}\n`);
+  console.log(`written: ${file}`);
+}
+
 const judged = (value: number, target: number): string => (value <= target ? "" : ` (target ${target})`);
 const middle = (list: readonly number[]): number => [...list].sort((a, b) => a - b)[list.length >> 1];
 
@@ -199,6 +209,12 @@ async function main(): Promise<number> {
   }
   if (values.cold) {
     console.log(JSON.stringify(await coldStart()));
+    return 0;
+  }
+  const sizes = await bundleSizes();
+  console.log(["to download, gzip of minified:", ...sizes.map(sizeLine)].join("\n"));
+  if (values.sizes) {
+    await writeResult({ sizes });
     return 0;
   }
   const cold = await coldStarts();
@@ -229,19 +245,7 @@ async function main(): Promise<number> {
         `  ${ms.toFixed(0).padStart(6)} ms  ${kernel}, first by ${usedBy}${judged(ms, TARGETS.compileMs)}`,
       );
     }
-    await mkdir(values.out, { recursive: true });
-    const file = join(values.out, "costs.json");
-    const result = {
-      adapter: info,
-      date: new Date().toISOString(),
-      clock: values.clock,
-      cold,
-      step,
-      encoding,
-      compiled,
-    };
-    await writeFile(file, `${JSON.stringify(result, null, 2)}\n`);
-    console.log(`written: ${file}`);
+    await writeResult({ adapter: info, clock: values.clock, sizes, cold, step, encoding, compiled });
     const { pipelineLookups, buffers, creations } = step;
     if (pipelineLookups + buffers + creations > TARGETS.creations) {
       console.error("a replayed step looked up a pipeline or made something on the device");

@@ -1,6 +1,6 @@
 /** What a dense layer's synapses are paid, at the rate of who gets it: product, ledger and rate in one kernel. */
 import wgsl from "../../shaders/outer_product_rate.wgsl";
-import { ShapeError } from "../gpu/errors.js";
+import { KernelError, ShapeError } from "../gpu/errors.js";
 import type { Gpu } from "../gpu/gpu.js";
 import { defineKernel, gridFor, type Kernel, type Shape, sizeOf } from "../gpu/kernel.js";
 import { adapterTraits } from "../ops/matmul_plan.js";
@@ -50,6 +50,7 @@ interface Sizes {
   readonly receivers: number;
 }
 
+/** A name that shaders/minify.mjs keeps. */
 const ALONE = /^fn handed.*$/m;
 
 /** Loads of `rows` units and `width` receivers; lanes that share take the feature's own function. */
@@ -58,6 +59,8 @@ function textOf(rows: number, width: number, shares: boolean): string {
   if (rows === 1) text = text.replace("alias Rows = vec4f;", "alias Rows = f32;");
   if (width === 1) text = text.replace("alias Item = vec4f;", "alias Item = f32;");
   if (!shares) return text;
+  if (!ALONE.test(text))
+    throw new KernelError('kernel outer_product_rate: its WGSL has no line "fn handed…"');
   return `enable subgroups; ${text.replace(ALONE, "").replaceAll("handed(", "subgroupBroadcast(")}`;
 }
 

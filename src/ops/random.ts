@@ -15,15 +15,7 @@ import randomNormalWgsl from "../../shaders/random_normal.wgsl";
 import randomUniformWgsl from "../../shaders/random_uniform.wgsl";
 import { ShapeError, ValueError } from "../gpu/errors.js";
 import type { Gpu } from "../gpu/gpu.js";
-import {
-  type DType,
-  defineKernel,
-  gridFor,
-  type Kernel,
-  type KernelRecord,
-  type Shape,
-  sizeOf,
-} from "../gpu/kernel.js";
+import { type DType, defineKernel, gridFor, type Kernel, type Shape, sizeOf } from "../gpu/kernel.js";
 import { empty, type Tensor } from "../tensor.js";
 import { checkCounter, checkShare, type DrawOptions, drawUniforms, keepScale, thresholdOf } from "./draw.js";
 import { orderOfRows } from "./radix_sort.js";
@@ -68,8 +60,8 @@ interface Draw {
 
 const WORDS_A_BLOCK = 4;
 
-function record(name: string, wgsl: string, output: string, elementsABlock: number): KernelRecord<Draw> {
-  return {
+function drawKernel(name: string, wgsl: string, output: string, elementsABlock: number): Kernel<Draw> {
+  return defineKernel<Draw>({
     name,
     wgsl,
     bindings: { counter: "optional", [output]: "write" },
@@ -85,13 +77,13 @@ function record(name: string, wgsl: string, output: string, elementsABlock: numb
     grid: (_shapes, limits, { shape }) => gridFor(Math.ceil(sizeOf(shape) / elementsABlock), 64, limits),
     // Ten rounds of about forty integer operations each.
     work: (_shapes, { shape }) => (400 / elementsABlock) * sizeOf(shape),
-  };
+  });
 }
 
-const uniformKernel = defineKernel(record("random_uniform", randomUniformWgsl, "y", WORDS_A_BLOCK));
-const normalKernel = defineKernel(record("random_normal", randomNormalWgsl, "y", WORDS_A_BLOCK));
-const choiceKernel = defineKernel(record("random_choice", randomChoiceWgsl, "y", WORDS_A_BLOCK));
-const keysKernel = defineKernel(record("random_keys", randomKeysWgsl, "keys", 1));
+const uniformKernel = drawKernel("random_uniform", randomUniformWgsl, "y", WORDS_A_BLOCK);
+const normalKernel = drawKernel("random_normal", randomNormalWgsl, "y", WORDS_A_BLOCK);
+const choiceKernel = drawKernel("random_choice", randomChoiceWgsl, "y", WORDS_A_BLOCK);
+const keysKernel = drawKernel("random_keys", randomKeysWgsl, "keys", 1);
 
 const advanceKernel = defineKernel({
   name: "advance_counter",

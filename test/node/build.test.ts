@@ -7,7 +7,7 @@ const test = suite("build");
 let stripWgsl: (source: string) => string;
 
 test.before(async () => {
-  ({ stripWgsl } = await import(pathToFileURL(join(process.cwd(), "build.mjs")).href));
+  ({ stripWgsl } = await import(pathToFileURL(join(process.cwd(), "shaders", "bundle.mjs")).href));
 });
 
 test("WGSL loses comments and indentation, and keeps its lines and directives", () => {

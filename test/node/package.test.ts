@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
+import { build } from "esbuild";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { readTar } from "../../src/node/tar.js";
@@ -68,6 +69,43 @@ test("importing it loads no GPU code; every sub-path imports, and a product come
   const outcome = await runProgram(program, { cwd: consumer });
   assertEndedWell(outcome, "a consumer's program");
   assert.is(outcome.stdout, "11 true\n");
+});
+
+test("its minified kernels compute what they should: unrolled, in place, from f16 and convolved", async () => {
+  const program = join(consumer, "kernels.mjs");
+  await writeFile(
+    program,
+    `import { conv2d, matmul, openGpu, relu, sum, tensor, toF16 } from "handgrad";
+     const gpu = await openGpu();
+     const x = tensor(gpu, Float32Array.from({ length: 64 }, (_, i) => (i % 5) - 2), [8, 8]);
+     const eye = tensor(gpu, Float32Array.from({ length: 64 }, (_, i) => Number(i % 9 === 0)), [8, 8]);
+     const values = async (y) => (await y.data()).join();
+     const wanted = await values(x);
+     const same = [matmul(x, eye), matmul(x, toF16(eye)), conv2d(x.reshape([1, 1, 8, 8]), tensor(gpu, [[[[1]]]]))];
+     for (const y of same) console.log((await values(y)) === wanted);
+     console.log(await values(sum(x)), await values(sum(relu(x, { out: x }))));
+     gpu.dispose();`,
+  );
+  const outcome = await runProgram(program, { cwd: consumer });
+  assertEndedWell(outcome, "a consumer's program");
+  assert.is(outcome.stdout, "true\ntrue\ntrue\n-2 37\n");
+});
+
+/** What a bundler makes of a page's only statement. */
+async function pageOf(statement: string): Promise<string> {
+  const page = { contents: statement, resolveDir: consumer };
+  const { outputFiles } = await build({ stdin: page, bundle: true, format: "esm", write: false });
+  return outputFiles[0].text;
+}
+
+test("a page carries the kernels of what it imports, and no others", async () => {
+  const kernels = async (name: string, from = "handgrad"): Promise<number> =>
+    (await pageOf(`export { ${name} } from "${from}"`)).split("@compute").length - 1;
+  assert.is(await kernels("openGpu"), 1, "the scan of debug mode");
+  assert.is(await kernels("relu"), 1);
+  assert.is(await kernels("dropout"), 1);
+  assert.is(await kernels("sgd"), 2, "with momentum and without");
+  assert.is(await kernels("colorMaps", "handgrad/explain"), 0);
 });
 
 test("its types serve a strict consumer with the types of the browser only", async () => {
