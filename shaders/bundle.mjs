@@ -67,24 +67,43 @@ export async function minifiedShaders() {
   return new Map(files.map((file, index) => [basename(file, ".wgsl"), minify(texts[index])]));
 }
 
+/** The names of the shaders that the core imports: those of src/gpu and src/ops. */
+async function coreShaders() {
+  const names = new Set();
+  for (const part of ["gpu", "ops"]) {
+    const sources = join(folder, "..", "src", part);
+    for (const file of await readdir(sources)) {
+      const text = await readFile(join(sources, file), "utf8");
+      for (const [, name] of text.matchAll(/shaders\/(\w+)\.wgsl"/g)) names.add(name);
+    }
+  }
+  return names;
+}
+
 /**
- * For dist: minified shaders, all of them constants of one module. gzip finds only what repeats within 32 KiB, so they
- * stand side by side, and by length, since what is as long as another is often much like it.
+ * For dist: minified shaders. Those of the core are constants of one module, since gzip finds only what repeats within
+ * 32 KiB: they stand side by side, and by length, since what is as long as another is often much like it. The others are
+ * modules of their own, so that a page without a bundler loads what its sub-paths need.
  */
 export async function shadersPlugin() {
-  const constants = [...(await minifiedShaders())]
+  const [texts, core] = await Promise.all([minifiedShaders(), coreShaders()]);
+  const constants = [...texts]
+    .filter(([name]) => core.has(name))
     .sort(([, a], [, b]) => a.length - b.length)
     .map(([name, text]) => `export const ${name} = ${JSON.stringify(text)};`);
   return {
     name: "shaders",
     setup(bundler) {
-      bundler.onResolve({ filter: /^shaders$/ }, ({ path }) => ({ path, namespace: "handgrad" }));
-      bundler.onLoad({ filter: /^shaders$/, namespace: "handgrad" }, () => ({
+      bundler.onResolve({ filter: /^core shaders$/ }, ({ path }) => ({ path, namespace: "handgrad" }));
+      bundler.onLoad({ filter: /^core shaders$/, namespace: "handgrad" }, () => ({
         contents: constants.join("\n"),
       }));
-      bundler.onLoad({ filter: /\.wgsl$/ }, ({ path }) => ({
-        contents: `export { ${basename(path, ".wgsl")} as default } from "shaders";`,
-      }));
+      bundler.onLoad({ filter: /\.wgsl$/ }, ({ path }) => {
+        const name = basename(path, ".wgsl");
+        return core.has(name)
+          ? { contents: `export { ${name} as default } from "core shaders";` }
+          : { contents: texts.get(name), loader: "text" };
+      });
     },
   };
 }
