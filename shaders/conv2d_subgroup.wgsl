@@ -13,6 +13,7 @@ enable subgroups;
 const TILE_O: u32 = 16u;
 const TILE_P: u32 = 4u;
 const LANES: u32 = 4u;
+const WHOLE: bool = true;
 const BLOCKS_P: u32 = TILE_P / 4u;
 const LOADS_W: u32 = (TILE_O + LANES - 1u) / LANES;
 // @end
@@ -165,7 +166,7 @@ fn main(
   // @scalars
   var at_x: array<vec4i, BLOCKS_P>;
   // @scalars
-  var image_at: array<vec4u, BLOCKS_P>;
+  var origin: array<vec4u, BLOCKS_P>;
   let first_position = position_of(min(first_p, positions - 1u), phase);
   var position = first_position;
   // @unroll
@@ -176,7 +177,8 @@ fn main(
     at_y[b] = vec4i(params.step_y * vec4u(position.y, second.y, third.y, fourth.y));
     at_x[b] = vec4i(params.step_x * vec4u(position.x, second.x, third.x, fourth.x));
     let images = vec4u(position.image, second.image, third.image, fourth.image);
-    image_at[b] = (images * params.groups + channel_group) * params.inputs * plane;
+    origin[b] = (images * params.groups + channel_group) * params.inputs * plane +
+      vec4u(at_y[b]) * params.width + vec4u(at_x[b]);
     position = after(fourth, phase);
   }
   // The channels of the tile are dealt to the lanes in turn: this lane loads the weights of lane + LANES · l.
@@ -205,16 +207,18 @@ fn main(
   var weight: array<vec4f, TILE_O>;
   for (var i = 0u; i < taps_y.count; i++) {
     for (var j = 0u; j < taps_x.count; j++) {
+      let tap_y = taps_y.start + i32(i) * params.tap_step_y;
+      let tap_x = taps_x.start + i32(j) * params.tap_step_x;
+      let tap_at = u32(tap_y * i32(params.width) + tap_x);
       // @unroll
       for (var b = 0u; b < BLOCKS_P; b++) {
-        let row = at_y[b] + (taps_y.start + i32(i) * params.tap_step_y);
-        let column = at_x[b] + (taps_x.start + i32(j) * params.tap_step_x);
-        inside[b] = (vec4u(row) < vec4u(params.height)) & (vec4u(column) < vec4u(params.width));
-        x_at[b] = image_at[b] + vec4u(row * i32(params.width) + column);
+        // As unsigned numbers, what lies before an edge is past the other one.
+        inside[b] = (vec4u(at_y[b] + tap_y) < vec4u(params.height)) & (vec4u(at_x[b] + tap_x) < vec4u(params.width));
+        x_at[b] = origin[b] + tap_at;
       }
       let tap = (taps_y.first + i * params.skip_y) * params.kernel_width + taps_x.first + j * params.skip_x;
       for (var c = 0u; c < params.inputs; c += 4u) {
-        let there = c + vec4u(0u, 1u, 2u, 3u) < vec4u(params.inputs);
+        let there = vec4<bool>(WHOLE) | (c + vec4u(0u, 1u, 2u, 3u) < vec4u(params.inputs));
         // @unroll
         for (var l = 0u; l < LOADS_W; l++) {
           part[l] = gather_w(w_at[l] + tap + c * params.w_input, there);

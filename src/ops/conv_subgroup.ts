@@ -76,7 +76,7 @@ const kernels: Readonly<Record<SharedTile["shares"], Kernel<SubgroupCall>>> = {
   weights: subgroupKernel(
     "conv2d_subgroup",
     subgroupWgsl,
-    ({ tile }) => ({ ...sizes(tile), LANES: tile.lanes }),
+    ({ tile, view }) => ({ ...sizes(tile), LANES: tile.lanes, WHOLE: isWhole(view) }),
     viewUniforms,
   ),
   positions: subgroupKernel(
