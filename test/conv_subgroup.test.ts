@@ -1,7 +1,14 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { tensor } from "handgrad";
-import { byPositions, byQuad, bySubgroup, type ConvForm, convolveWithForm } from "../src/ops/conv_forms.js";
+import {
+  byPositions,
+  byQuad,
+  byQuadOfFew,
+  bySubgroup,
+  type ConvForm,
+  convolveWithForm,
+} from "../src/ops/conv_forms.js";
 import { convGeometry } from "../src/ops/conv_geometry.js";
 import { adapterTraits } from "../src/ops/matmul_plan.js";
 import { assertClose } from "./helpers/compare.js";
@@ -59,10 +66,36 @@ FORMS.forEach((form, number) => {
   });
 });
 
+for (const form of [byQuadOfFew(4, 16), byQuadOfFew(8, 32)]) {
+  test(`${form.name}: written and random shapes`, async () => {
+    if ((await lanesHere()) > 0) await checkConvSizes(form, ["toNarrow"], SIZES, 61);
+  });
+}
+
+test("the form for few channels computes the forward direction only", async () => {
+  const gpu = await sharedGpu();
+  const [dy, w] = [
+    upload(gpu, seededRandom(1).array([1, 9, 4, 4])),
+    upload(gpu, seededRandom(2).array([9, 1, 3, 3])),
+  ];
+  const shapes = { wide: ["x", [1, 1, 4, 4]], weight: ["w", w.shape] } as const;
+  const geometry = convGeometry({ op: "test", ...shapes }, { padding: 1 });
+  assert.throws(
+    () => convolveWithForm(byQuadOfFew(4, 16), "toWide", dy, w, geometry),
+    /forward direction only/,
+  );
+  for (const tensor of [dy, w]) tensor.dispose();
+});
+
 test("activations in the epilogue", async () => {
   const lanes = await lanesHere();
   if (lanes === 0) return;
-  for (const form of [bySubgroup(8, 4, lanes), byPositions(4, lanes, lanes), byQuad(4, 16)])
+  for (const form of [
+    bySubgroup(8, 4, lanes),
+    byPositions(4, lanes, lanes),
+    byQuad(4, 16),
+    byQuadOfFew(4, 16),
+  ])
     await checkConvActivations(form, 42);
 });
 
@@ -80,7 +113,12 @@ test("what lies past the last channel and beyond the edge is not looked at", asy
   const tx = tensor(gpu, Float32Array.from(x.data), x.shape, { checkFinite: false });
   const tw = upload(gpu, w);
   const expected = reference.conv2d(finite, w, { padding: 1 });
-  for (const form of [bySubgroup(8, 4, lanes), byPositions(4, lanes, lanes), byQuad(4, 16)]) {
+  for (const form of [
+    bySubgroup(8, 4, lanes),
+    byPositions(4, lanes, lanes),
+    byQuad(4, 16),
+    byQuadOfFew(4, 16),
+  ]) {
     const y = convolveWithForm(form, "toNarrow", tx, tw, geometry);
     const first = Array.from((await download(y)).data).slice(0, expected.data.length);
     assertClose({ shape: expected.shape, data: first }, expected, { what: `${form.name}: the finite image` });

@@ -46,17 +46,22 @@ const [small, broad, large] = [byTiles(4, 8), byTiles(4, 16), byTiles(8, 8)];
 /** The form with so many channels × positions a lane, whose weights the lanes of a subgroup share. */
 export const bySubgroup = (tileO: number, tileP: number, lanes: number): ConvForm => ({
   name: `subgroup ${tileO}×${tileP} of ${lanes}`,
-  shared: { shares: "weights", tileO, tileP, lanes },
+  shared: { kernel: "subgroup", tileO, tileP, lanes },
 });
 /** The same whose positions the lanes share. */
 export const byPositions = (tileO: number, tileP: number, lanes: number): ConvForm => ({
   name: `subgroup_positions ${tileO}×${tileP} of ${lanes}`,
-  shared: { shares: "positions", tileO, tileP, lanes },
+  shared: { kernel: "subgroup_positions", tileO, tileP, lanes },
 });
 /** Four lanes of so many channels, and so many positions of all four, who share both. */
 export const byQuad = (tileO: number, tileP: number): ConvForm => ({
   name: `quad ${tileO}×${tileP}`,
-  shared: { shares: "both", tileO, tileP, lanes: 4 },
+  shared: { kernel: "quad", tileO, tileP, lanes: 4 },
+});
+/** The same for few channels of what is read, forward only. */
+export const byQuadOfFew = (tileO: number, tileP: number): ConvForm => ({
+  name: `quad_few_channels ${tileO}×${tileP}`,
+  shared: { kernel: "quad_few_channels", tileO, tileP, lanes: 4 },
 });
 const [plainEight, shortEight] = [bySubgroup(16, 4, 8), bySubgroup(8, 4, 8)];
 const positionsEight = byPositions(4, 24, 8);
@@ -75,8 +80,6 @@ const SMALL_WORK = 2e6;
 /** A product with fewer rows or shorter sums than this does not pay for writing the columns. */
 const FEW_CHANNELS = { toNarrow: 17, toWide: 8, weights: 8 };
 const SHORT_SUM = 32;
-/** On 4 lanes, where the direct form's loads cost most, they pay forward from 16 filters of 3 × 3 on. */
-const FORWARD_ON_FOUR = { channels: 16, sum: 9 };
 /** Results along a side of the small tile: up to so many, half of a large one is empty. */
 const SMALL_TILE = 32;
 /** With less than half of that along any side of the product most of a tile is empty. */
@@ -85,14 +88,11 @@ const SHORT_SIDE = SMALL_TILE / 2;
 const MANY_RESULTS = 512 * 512;
 
 /** Whether columns are faster than the direct form: what was measured on both software adapters. */
-function columnsPay(lanes: number, direction: ConvSum, geometry: ConvGeometry): boolean {
+function columnsPay(direction: ConvSum, geometry: ConvGeometry): boolean {
   if (convWork(geometry) < SMALL_WORK) return false;
   const { wideChannels, narrowChannels, y, x } = geometry;
-  const least =
-    lanes === 4 && direction === "toNarrow"
-      ? FORWARD_ON_FOUR
-      : { channels: FEW_CHANNELS[direction], sum: SHORT_SUM };
-  if (narrowChannels < least.channels || wideChannels * y.kernel * x.kernel < least.sum) return false;
+  if (narrowChannels < FEW_CHANNELS[direction]) return false;
+  if (wideChannels * y.kernel * x.kernel < SHORT_SUM) return false;
   // Backward each column is written and read again for a single sum, unless the product is the image itself.
   return direction !== "toWide" || isPointwise(geometry);
 }
@@ -106,6 +106,9 @@ function sharedForms(
   if (direction === "weights") return [];
   const view = viewOf(geometry, direction);
   const { inputs, outputs } = view;
+  const tileO = outputs > 16 ? 8 : 4;
+  if (lanes === 4 && direction === "toNarrow" && inputs < SHARED_CHANNELS && outputs >= SHARED_CHANNELS)
+    return [byQuadOfFew(tileO, 32), byQuadOfFew(tileO, 64), byQuadOfFew(tileO, 16)];
   if (Math.min(inputs, outputs) < SHARED_CHANNELS) return [];
   if (lanes === 16) return sixteen;
   if (lanes === 8) {
@@ -115,7 +118,6 @@ function sharedForms(
     return pays ? [positionsEight, plainEight, shortEight] : [plainEight, shortEight, positionsEight];
   }
   if (lanes !== 4) return [];
-  const tileO = outputs > 16 ? 8 : 4;
   const isTall = !deterministic && convWork(geometry) >= TALL_WORK && phasePositions(view) > 32;
   const tiles = isTall ? [byQuad(tileO, 64), byQuad(tileO, 32)] : [byQuad(tileO, 32), byQuad(tileO, 64)];
   return [...tiles, byQuad(tileO, 16)];
@@ -127,9 +129,7 @@ function softwareForms(
   direction: ConvSum,
   geometry: ConvGeometry,
 ): readonly ConvForm[] {
-  const plain = columnsPay(adapter.lanes, direction, geometry)
-    ? [...byColumns, direct]
-    : [direct, ...byColumns];
+  const plain = columnsPay(direction, geometry) ? [...byColumns, direct] : [direct, ...byColumns];
   const shared = sharedForms(adapter, direction, geometry);
   // A convolution of 1 × 1 is a product of the images as they are.
   if (plain[0] === columns && isPointwise(geometry)) return [...plain, ...shared];

@@ -1,12 +1,14 @@
 /** Convolutions whose lanes share what they load: weights, positions, or (four lanes) both. For software adapters. */
 import quadWgsl from "../../shaders/conv2d_quad.wgsl";
+import quadFewWgsl from "../../shaders/conv2d_quad_few_channels.wgsl";
 import subgroupWgsl from "../../shaders/conv2d_subgroup.wgsl";
 import positionsWgsl from "../../shaders/conv2d_subgroup_positions.wgsl";
 import tapWeightsWgsl from "../../shaders/conv2d_tap_weights.wgsl";
+import { ValueError } from "../gpu/errors.js";
 import { defineKernel, gridFor, type Kernel, sizeOf } from "../gpu/kernel.js";
 import type { Constants } from "../gpu/wgsl.js";
 import type { Tensor } from "../tensor.js";
-import type { ConvGeometry } from "./conv_geometry.js";
+import { type ConvGeometry, windowUniforms } from "./conv_geometry.js";
 import {
   type ConvView,
   convWork,
@@ -20,9 +22,15 @@ import {
   viewUniforms,
 } from "./conv_view.js";
 
-/** Channels × positions that a lane computes, the lanes of a workgroup, and what they share. */
+/**
+ * In `subgroup` the lanes share weights, in `subgroup_positions` positions, in the others, which are for four lanes,
+ * both; `quad_few_channels` takes few channels of x, and computes the forward direction only.
+ */
+export type SharedKernel = "subgroup" | "subgroup_positions" | "quad" | "quad_few_channels";
+
+/** Channels × positions that a lane computes, and the lanes of a workgroup. */
 export interface SharedTile {
-  readonly shares: "weights" | "positions" | "both";
+  readonly kernel: SharedKernel;
   readonly tileO: number;
   readonly tileP: number;
   readonly lanes: number;
@@ -30,14 +38,14 @@ export interface SharedTile {
 
 interface SubgroupCall {
   readonly view: ConvView;
+  readonly geometry: ConvGeometry;
   readonly tile: SharedTile;
-  readonly work: number;
   readonly epilogue: EpilogueUniforms;
 }
 
 /** What a workgroup computes. A tile of a quad is what all four lanes have: each has a fourth of its positions. */
-function groupTile({ shares, tileO, tileP, lanes }: SharedTile): { channels: number; positions: number } {
-  return shares === "weights"
+function groupTile({ kernel, tileO, tileP, lanes }: SharedTile): { channels: number; positions: number } {
+  return kernel === "subgroup"
     ? { channels: tileO, positions: tileP * lanes }
     : { channels: tileO * lanes, positions: tileP };
 }
@@ -46,54 +54,49 @@ const tilesO = ({ outputs }: ConvView, tile: SharedTile): number =>
   Math.ceil(outputs / groupTile(tile).channels);
 const vectors = (channels: number): number => Math.ceil(channels / 4);
 
-function subgroupKernel(
-  name: string,
+const tileSizes = ({ tile: { tileO, tileP } }: SubgroupCall): Constants => ({ TILE_O: tileO, TILE_P: tileP });
+const lanesOf = ({ tile }: SubgroupCall): Constants => ({ LANES: tile.lanes });
+const isWhole = ({ view }: SubgroupCall): Constants => ({ WHOLE: view.inputs % 4 === 0 });
+
+function sharedKernel(
+  name: SharedKernel,
   wgsl: string,
-  constants: (call: SubgroupCall) => Constants,
-  uniforms: (view: ConvView) => Readonly<Record<string, number>>,
+  uniforms: (call: SubgroupCall) => Readonly<Record<string, number>>,
+  constants: readonly ((call: SubgroupCall) => Constants)[] = [],
 ): Kernel<SubgroupCall> {
   return defineKernel<SubgroupCall>({
-    name,
+    name: `conv2d_${name}`,
     wgsl,
     bindings: { x: "read", w: "read", bias: "optional", y: "write" },
-    constants: (_shapes, call) => constants(call),
+    constants: (_shapes, call) => Object.assign(tileSizes(call), ...constants.map((part) => part(call))),
     shape: (_inputs, { view }) => ({ y: resultShape(view) }),
-    uniforms: (_shapes, { view, tile, epilogue }) => {
-      return { ...uniforms(view), tiles_o: tilesO(view, tile), ...epilogue };
+    uniforms: (_shapes, call) => {
+      return { ...uniforms(call), tiles_o: tilesO(call.view, call.tile), ...call.epilogue };
     },
     grid: (_shapes, limits, { view, tile }) => {
       const tiles = tilesO(view, tile) * Math.ceil(phasePositions(view) / groupTile(tile).positions);
       return gridFor(tiles * view.y.phases * view.x.phases * view.groups, 1, limits);
     },
-    work: (_shapes, { work }) => work,
+    work: (_shapes, { geometry }) => convWork(geometry),
   });
 }
 
-const sizes = ({ tileO, tileP }: SharedTile): Constants => ({ TILE_O: tileO, TILE_P: tileP });
-const isWhole = ({ inputs }: ConvView): boolean => inputs % 4 === 0;
-
-const kernels: Readonly<Record<SharedTile["shares"], Kernel<SubgroupCall>>> = {
-  weights: subgroupKernel(
-    "conv2d_subgroup",
-    subgroupWgsl,
-    ({ tile, view }) => ({ ...sizes(tile), LANES: tile.lanes, WHOLE: isWhole(view) }),
-    viewUniforms,
-  ),
-  positions: subgroupKernel(
-    "conv2d_subgroup_positions",
+const kernels: Readonly<Record<SharedKernel, Kernel<SubgroupCall>>> = {
+  subgroup: sharedKernel("subgroup", subgroupWgsl, ({ view }) => viewUniforms(view), [lanesOf, isWhole]),
+  subgroup_positions: sharedKernel(
+    "subgroup_positions",
     positionsWgsl,
-    ({ tile, view }) => ({ ...sizes(tile), LANES: tile.lanes, WHOLE: isWhole(view) }),
-    (view) => {
+    ({ view }) => {
       const { w_input, w_output, ...uniforms } = viewUniforms(view);
       return { ...uniforms, blocks_o: vectors(view.outputs) };
     },
+    [lanesOf, isWhole],
   ),
-  both: subgroupKernel(
-    "conv2d_quad",
-    quadWgsl,
-    ({ tile, view }) => ({ ...sizes(tile), WHOLE: isWhole(view) }),
-    viewUniforms,
-  ),
+  quad: sharedKernel("quad", quadWgsl, ({ view }) => viewUniforms(view), [isWhole]),
+  quad_few_channels: sharedKernel("quad_few_channels", quadFewWgsl, ({ geometry, view }) => {
+    const { groups, inputs, outputs } = view;
+    return { ...windowUniforms(geometry), groups, inputs, outputs };
+  }),
 };
 
 /** Weights in the order in which lanes with neighboring channels load them. */
@@ -132,10 +135,13 @@ export function convolveBySubgroup(
   out?: Tensor,
 ): Tensor {
   const view = viewOf(geometry, direction);
-  const call = { view, tile, work: convWork(geometry), epilogue: epilogueUniforms(ending) };
-  const weights = tile.shares === "positions" ? tapWeights.run({ w }, { view }).y : w;
+  const { kernel } = tile;
+  if (kernel === "quad_few_channels" && direction !== "toNarrow")
+    throw new ValueError(`conv2d: the form ${kernel} computes the forward direction only; take another one`);
+  const call = { view, geometry, tile, epilogue: epilogueUniforms(ending) };
+  const weights = kernel === "subgroup_positions" ? tapWeights.run({ w }, { view }).y : w;
   const bindings = { x: source, w: weights, bias: ending.bias };
-  const { y } = kernels[tile.shares].run(bindings, call, { out: { y: out } });
+  const { y } = kernels[kernel].run(bindings, call, { out: { y: out } });
   if (weights !== w) weights.dispose();
   return y;
 }
