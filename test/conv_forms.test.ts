@@ -112,6 +112,13 @@ test("4 lanes: quads of four taps for the first layer of a network, forward", ()
   assert.equal(names(narrow, "toNarrow", first, { stride: 2 }), [best, "direct", "columns", ...others]);
   assert.is(names(narrow, "toWide", first, { stride: 2 })[0], "direct");
   assert.is(names(eight, "toNarrow", first, { stride: 2 })[0], "direct");
+  // With 32 filters of 5 × 5 the sums of the input gradient are long enough for columns.
+  const long: [number[], number[]] = [
+    [32, 1, 28, 28],
+    [32, 1, 5, 5],
+  ];
+  assert.is(names(narrow, "toWide", long, { stride: 2, padding: 2 })[0], "columns");
+  assert.is(names(eight, "toWide", long, { stride: 2, padding: 2 })[0], "direct");
 });
 
 test("with subgroups: columns where they need no copy, directly with few channels of the result or of what is read", () => {

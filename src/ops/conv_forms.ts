@@ -80,6 +80,8 @@ const SMALL_WORK = 2e6;
 /** A product with fewer rows or shorter sums than this does not pay for writing the columns. */
 const FEW_CHANNELS = { toNarrow: 17, toWide: 8, weights: 8 };
 const SHORT_SUM = 32;
+/** On 4 lanes they pay for the input gradient of a first layer with strides where its sums are as long as this. */
+const LONG_BACKWARD_SUM = 128;
 /** Results along a side of the small tile: up to so many, half of a large one is empty. */
 const SMALL_TILE = 32;
 /** With less than half of that along any side of the product most of a tile is empty. */
@@ -88,11 +90,13 @@ const SHORT_SIDE = SMALL_TILE / 2;
 const MANY_RESULTS = 512 * 512;
 
 /** Whether columns are faster than the direct form: what was measured on both software adapters. */
-function columnsPay(direction: ConvSum, geometry: ConvGeometry): boolean {
+function columnsPay(lanes: number, direction: ConvSum, geometry: ConvGeometry): boolean {
   if (convWork(geometry) < SMALL_WORK) return false;
   const { wideChannels, narrowChannels, y, x } = geometry;
-  if (narrowChannels < FEW_CHANNELS[direction]) return false;
-  if (wideChannels * y.kernel * x.kernel < SHORT_SUM) return false;
+  const taps = y.kernel * x.kernel;
+  if (lanes === 4 && direction === "toWide" && wideChannels < SHARED_CHANNELS && y.stride * x.stride > 1)
+    return (narrowChannels * taps) / (y.stride * x.stride) >= LONG_BACKWARD_SUM;
+  if (narrowChannels < FEW_CHANNELS[direction] || wideChannels * taps < SHORT_SUM) return false;
   // Backward each column is written and read again for a single sum, unless the product is the image itself.
   return direction !== "toWide" || isPointwise(geometry);
 }
@@ -129,7 +133,9 @@ function softwareForms(
   direction: ConvSum,
   geometry: ConvGeometry,
 ): readonly ConvForm[] {
-  const plain = columnsPay(direction, geometry) ? [...byColumns, direct] : [direct, ...byColumns];
+  const plain = columnsPay(adapter.lanes, direction, geometry)
+    ? [...byColumns, direct]
+    : [direct, ...byColumns];
   const shared = sharedForms(adapter, direction, geometry);
   // A convolution of 1 × 1 is a product of the images as they are.
   if (plain[0] === columns && isPointwise(geometry)) return [...plain, ...shared];

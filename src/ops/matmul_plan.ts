@@ -143,7 +143,9 @@ function softwarePlans({ lanes }: AdapterTraits, shape: MatmulShape): MatmulPlan
   const narrow = aligned ? 4 : Math.min(4, Math.ceil(n / lanes));
   const columns = lanes === 4 && n > 16 && work > QUICK_WORK ? 8 : narrow;
   const height =
-    aligned && fitting === 16 && work >= TALL_WORK && m >= 64 ? tallRows(lanes, work, shape) : fitting;
+    aligned && fitting === 16 && work >= TALL_WORK && m >= (lanes === 4 ? 32 : 64)
+      ? tallRows(lanes, work, shape)
+      : fitting;
   const first = subgroup(height, columns);
   const others = [
     subgroup(rows[0], narrow),
