@@ -2,6 +2,7 @@
  * Which form computes a convolution: directly, with loads that a subgroup shares, as a matrix product over columns, or
  * as one over tiles in workgroup memory. The tuner may choose again.
  */
+import { ValueError } from "../gpu/errors.js";
 import type { Gpu } from "../gpu/gpu.js";
 import type { Trial, Variant } from "../gpu/tuner.js";
 import { type Tensor, zeros } from "../tensor.js";
@@ -19,15 +20,17 @@ import type { ConvGeometry } from "./conv_geometry.js";
 import { convolveDirectly } from "./conv_kernels.js";
 import { convWork, type Direction, type Epilogue, imageShape, phasePositions, viewOf } from "./conv_view.js";
 import { weightGrad as weightGradDirectly } from "./conv_weight_grad.js";
+import { convolveToFewChannels, type PlaceTile, placeTiles } from "./conv_few_channels.js";
 import { convolveBySubgroup, type SharedTile } from "./conv_subgroup.js";
 import { convolveByTiles, type SquareTile } from "./conv_workgroup_tile.js";
 import { type AdapterTraits, adapterTraits } from "./matmul_plan.js";
 import { checkOut } from "./window.js";
 
-/** By tiles in workgroup memory or by a subgroup where there is such a tile. */
+/** By tiles in workgroup memory, by a subgroup or by places of the narrow image where there is such a tile. */
 export interface ConvForm extends Variant {
   readonly square?: SquareTile;
   readonly shared?: SharedTile;
+  readonly places?: PlaceTile;
 }
 
 /** What is summed: a result in either direction, or the weight gradient. */
@@ -62,6 +65,11 @@ export const byQuad = (tileO: number, tileP: number): ConvForm => ({
 export const byQuadOfFew = (tileO: number, tileP: number): ConvForm => ({
   name: `quad_few_channels ${tileO}×${tileP}`,
   shared: { kernel: "quad_few_channels", tileO, tileP, lanes: 4 },
+});
+/** The form for few channels of the result, input gradient only, with so many places an invocation. */
+export const byPlaces = (places: PlaceTile): ConvForm => ({
+  name: `few_channels ${places.tileY}×${places.tileX}`,
+  places,
 });
 const [plainEight, shortEight] = [bySubgroup(16, 4, 8), bySubgroup(8, 4, 8)];
 const positionsEight = byPositions(4, 24, 8);
@@ -113,6 +121,8 @@ function sharedForms(
   const tileO = outputs > 16 ? 8 : 4;
   if (lanes === 4 && direction === "toNarrow" && inputs < SHARED_CHANNELS && outputs >= SHARED_CHANNELS)
     return [byQuadOfFew(tileO, 32), byQuadOfFew(tileO, 64), byQuadOfFew(tileO, 16)];
+  if (lanes === 4 && direction === "toWide" && inputs >= SHARED_CHANNELS && outputs < SHARED_CHANNELS)
+    return placeTiles(geometry).map(byPlaces);
   if (Math.min(inputs, outputs) < SHARED_CHANNELS) return [];
   if (lanes === 16) return sixteen;
   if (lanes === 8) {
@@ -232,6 +242,10 @@ export function convolveWithForm(
   out?: Tensor,
 ): Tensor {
   if (form.square) return convolveByTiles(form.square, direction, source, w, geometry, epilogue, out);
+  if (form.places) {
+    if (direction === "toWide") return convolveToFewChannels(form.places, source, w, geometry, epilogue, out);
+    throw new ValueError(`conv2d: the form ${form.name} computes the input gradient only; take another one`);
+  }
   if (form.shared) return convolveBySubgroup(form.shared, direction, source, w, geometry, epilogue, out);
   if (form === direct) return convolveDirectly(direction, source, w, geometry, epilogue, out);
   const byColumns = direction === "toNarrow" ? convolveToNarrow : convolveToWide;
