@@ -132,11 +132,13 @@ const assembleKernel = defineKernel<GramCall & { readonly scale: number; readonl
       scale,
     };
   },
-  grid: ({ h: [problems, size] }, limits) => [
-    Math.ceil(size / 64),
-    size,
-    Math.min(problems, limits.maxComputeWorkgroupsPerDimension),
-  ],
+  grid: ({ h: [problems] }, limits, { shape: { channels, blocks, kernel } }) => {
+    const [taps, most] = [kernel[0] * kernel[1], limits.maxComputeWorkgroupsPerDimension];
+    return [
+      Math.min(Math.ceil((problems * channels * blocks) / 64), most),
+      Math.min((taps * (taps + 1)) / 2, most),
+    ];
+  },
   work: ({ h }, { slices }) => 20 * slices * sizeOf(h),
 });
 

@@ -1,9 +1,14 @@
-/** Which weights go: exact counts of the smallest scores, and n:m patterns. */
-import blockCountsWgsl from "../../shaders/spade_block_counts.wgsl";
-import patternWgsl from "../../shaders/spade_pattern.wgsl";
-import selectWgsl from "../../shaders/spade_select.wgsl";
+/** Which weights go: exact counts of the smallest scores, and n:m patterns; and what block OBS does with their errors. */
+import blocksWgsl from "../../shaders/spade_blocks.wgsl";
 import { defineKernel, gridFor, sizeOf } from "../gpu/kernel.js";
-import type { Tensor } from "../tensor.js";
+import { adapterTraits } from "../ops/matmul_plan.js";
+import { empty, type Tensor } from "../tensor.js";
+
+/** Of every `of` columns of a row, counted from 0, `keep` stay. */
+export interface Pattern {
+  readonly keep: number;
+  readonly of: number;
+}
 
 /** Columns from `first` to `end` of [samples, groups, size, outputs]. */
 export interface ColumnRange {
@@ -11,97 +16,73 @@ export interface ColumnRange {
   readonly end: number;
 }
 
-interface SelectCall extends ColumnRange {
-  readonly block: number;
+export interface BlocksCall extends ColumnRange {
+  readonly blockSize: number;
+  /** In the place of counts. */
+  readonly pattern?: Pattern;
 }
 
-const selectKernel = defineKernel<SelectCall>({
-  name: "spade_select",
-  wgsl: selectWgsl,
-  bindings: { w: "read", scale: "read", counts: "read", mask: "readWrite" },
+export const blocksKernel = defineKernel<BlocksCall>({
+  name: "spade_blocks",
+  wgsl: blocksWgsl,
+  bindings: {
+    scale: "read",
+    u: "optional",
+    counts: "optional",
+    w: "readWrite",
+    mask: "readWrite",
+    errors: "readWrite",
+  },
   shape: () => ({}),
-  uniforms: ({ w, counts }, { first, end, block }) => ({
+  constants: (_shapes, { pattern }, gpu) => ({
+    PATTERN: pattern !== undefined,
+    WORKGROUP_SIZE: adapterTraits(gpu).software ? 64 : 256,
+  }),
+  uniforms: ({ w, counts, errors }, { first, end, blockSize, pattern }) => ({
     samples: w[0],
     groups: w[1],
     size: w[2],
     outputs: w[3],
     first,
     end,
-    block,
-    blocks: counts[1],
-  }),
-  grid: ({ w }) => [w[0]],
-  work: ({ w }, { first, end }) => (40 * sizeOf(w) * (end - first)) / w[2],
-});
-
-const blockCountsKernel = defineKernel<{ readonly blockSize: number }>({
-  name: "spade_block_counts",
-  wgsl: blockCountsWgsl,
-  bindings: { mask: "read", counts: "write" },
-  shape: ({ mask }, { blockSize }) => ({ counts: [mask[0], Math.ceil(mask[2] / blockSize)] }),
-  uniforms: ({ mask, counts }, { blockSize }) => ({
-    samples: mask[0],
-    groups: mask[1],
-    size: mask[2],
-    outputs: mask[3],
     block_size: blockSize,
-    blocks: counts[1],
+    block: Math.floor(first / blockSize),
+    blocks: counts?.[1] ?? 0,
+    room: errors[2],
+    keep: pattern?.keep ?? 0,
+    length: pattern?.of ?? 1,
+    parts: partsOf(w, pattern),
   }),
-  grid: ({ counts }, limits) => gridFor(sizeOf(counts), 64, limits),
-  work: ({ mask }) => 4 * sizeOf(mask),
+  grid: ({ w }, limits, { pattern }) => gridFor(w[0] * partsOf(w, pattern), 1, limits),
+  work: ({ w }, { first, end, blockSize }) =>
+    ((40 + end - first + blockSize) * sizeOf(w) * (end - first)) / w[2],
 });
 
-interface PatternCall extends ColumnRange {
-  readonly keep: number;
-  readonly of: number;
+/** Workgroups a sample: without counts the rows do not know of each other. */
+function partsOf([, groups, , outputs]: readonly number[], pattern?: Pattern): number {
+  return pattern ? Math.ceil((groups * outputs) / 64) : 1;
 }
-
-const patternKernel = defineKernel<PatternCall>({
-  name: "spade_pattern",
-  wgsl: patternWgsl,
-  bindings: { w: "read", scale: "read", mask: "readWrite" },
-  shape: () => ({}),
-  uniforms: ({ w }, { first, end, keep, of }) => ({
-    problems: w[0] * w[1],
-    size: w[2],
-    outputs: w[3],
-    first,
-    end,
-    keep,
-    length: of,
-  }),
-  grid: ({ w }, limits, { first, end, of }) =>
-    gridFor(w[0] * w[1] * w[3] * Math.ceil((end - first) / of), 64, limits),
-  work: ({ w }, { of }) => 4 * of * sizeOf(w),
-});
 
 /**
- * Writes the mask of a range of columns: 0 for the `counts[sample][block]` weights with the smallest w² · scale.
+ * The mask of whole layers: 0 for the weights with the smallest w² · scale.
+ * @param w [samples, groups, size, outputs]
  * @param scale [samples, groups, size]
- * @param counts u32 [samples, blocks]
+ * @param which u32 [samples, 1], how many of each sample; or a pattern
+ * @returns as w
  */
-export function selectSmallest(
-  w: Tensor,
-  scale: Tensor,
-  counts: Tensor,
-  mask: Tensor,
-  call: SelectCall,
-): void {
-  selectKernel.run({ w, scale, counts, mask }, call);
-}
-
-/** u32 [samples, blocks]: what a mask removes of each block of columns. */
-export function countsOfBlocks(mask: Tensor, blockSize: number): Tensor {
-  return blockCountsKernel.run({ mask }, { blockSize }).counts;
-}
-
-/** Writes the mask of a range of columns: of every `of` ones of a row, counted from 0, `keep` have 1. */
-export function selectPattern(w: Tensor, scale: Tensor, mask: Tensor, call: PatternCall): void {
-  patternKernel.run({ w, scale, mask }, call);
+export function maskOf(w: Tensor, scale: Tensor, which: Tensor | Pattern): Tensor {
+  const { gpu, shape } = w;
+  const mask = empty(gpu, shape);
+  const [counts, pattern] = "keep" in which ? [undefined, which] : [which, undefined];
+  const call = { first: 0, end: shape[2], blockSize: shape[2], pattern };
+  gpu.scope(() => {
+    blocksKernel.run({ scale, counts, w, mask, errors: empty(gpu, shape) }, call);
+  });
+  return mask;
 }
 
 /** Removed weights of a row of `size` columns: a shorter last run keeps its share, rounded up. */
-export function removedByPattern(size: number, { keep, of }: { keep: number; of: number }): number {
+export function removedByPattern(size: number, { keep, of }: Pattern): number {
   const rest = size % of;
   return Math.floor(size / of) * (of - keep) + rest - Math.ceil((rest * keep) / of);
 }
