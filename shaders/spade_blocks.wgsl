@@ -8,7 +8,7 @@
 // keeps its share, rounded up; blocks begin with a run.
 // w, mask: [samples, groups, size, outputs], a column of the layer's matrix a row of w; scale: [samples, groups, size];
 // u: [samples · groups, size, size], upper; counts: [samples, blocks], of which the first block has number `block`;
-// errors: [samples · groups, room, outputs], the scores meanwhile. One workgroup a sample, since all its rows are
+// errors: [samples · groups, room, outputs in whole vec4], the scores meanwhile. One workgroup a sample, since all its rows are
 // compared, with a pattern `parts` of them; all columns of a row are one lane's, so that only counting needs barriers.
 // The select is a radix select by four digits of the score (not negative, so its bits order as it does), then, where
 // ties are cut, by digits of the place; it ends where all that share the digits so far go.
@@ -71,7 +71,12 @@ fn row_of(sample: u32, row: u32) -> Row {
   let problem = sample * params.groups + row / params.outputs;
   let output = row % params.outputs;
   let line = problem * params.size;
-  return Row(line * params.outputs + output, problem * params.room * params.outputs + output, line);
+  return Row(line * params.outputs + output, problem * params.room * width_of_errors() + output, line);
+}
+
+// From a column's errors to the next one's.
+fn width_of_errors() -> u32 {
+  return (params.outputs + 3u) / 4u * 4u;
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -112,7 +117,7 @@ fn score(sample: u32, start: u32, stop: u32) {
         var at = (row.line + params.first) * params.size + k;
         for (var j = params.first; j < start; j++) {
           change += errors[error_at] * vec4f(u[at], u[at + 1u], u[at + 2u], u[at + 3u]);
-          error_at += params.outputs;
+          error_at += width_of_errors();
           at += params.size;
         }
       }
@@ -120,7 +125,7 @@ fn score(sample: u32, start: u32, stop: u32) {
         let at = row.w_at + (k + c) * params.outputs;
         let value = w[at] - change[c];
         if (HAS_U && start > params.first) { w[at] = value; }
-        errors[row.error_at + (k + c - params.first) * params.outputs] = value * value * scale[row.line + k + c];
+        errors[row.error_at + (k + c - params.first) * width_of_errors()] = value * value * scale[row.line + k + c];
       }
     }
   }
@@ -132,13 +137,13 @@ fn choose_runs(sample: u32, start: u32, stop: u32) {
     for (var run = start; run < stop; run += params.length) {
       let length = min(params.length, stop - run);
       let removed = length - (length * params.keep + params.length - 1u) / params.length;
-      let scores = row.error_at + (run - params.first) * params.outputs;
+      let scores = row.error_at + (run - params.first) * width_of_errors();
       for (var j = 0u; j < length; j++) {
-        let own = errors[scores + j * params.outputs];
+        let own = errors[scores + j * width_of_errors()];
         // How many go before this one.
         var rank = 0u;
         for (var other = 0u; other < length; other++) {
-          let theirs = errors[scores + other * params.outputs];
+          let theirs = errors[scores + other * width_of_errors()];
           rank += select(0u, 1u, theirs < own || (theirs == own && other < j));
         }
         mask[row.w_at + (run + j) * params.outputs] = select(1.0, 0.0, rank < removed);
@@ -160,11 +165,11 @@ fn choose_smallest(sample: u32, start: u32, stop: u32, block: u32, lane: u32) {
     for (var shift = 24; shift >= 0 && now.wanted < now.ties; shift -= 8) {
       clear_bins(lane);
       for (var r = first_row; r < rows; r += row_step) {
-        var at = row_of(sample, r).error_at + (start - params.first) * params.outputs;
+        var at = row_of(sample, r).error_at + (start - params.first) * width_of_errors();
         for (var c = 0u; c < width; c++) {
           let own = bitcast<u32>(errors[at]);
           if ((own & known) == key) { atomicAdd(&bins[(own >> u32(shift)) & 255u], 1u); }
-          at += params.outputs;
+          at += width_of_errors();
         }
       }
       now = find_digit(now.wanted, lane);
@@ -177,13 +182,13 @@ fn choose_smallest(sample: u32, start: u32, stop: u32, block: u32, lane: u32) {
       for (var shift = i32(firstLeadingBit(all) / 8u * 8u); shift >= 0 && now.wanted < now.ties; shift -= 8) {
         clear_bins(lane);
         for (var r = first_row; r < rows; r += row_step) {
-          var at = row_of(sample, r).error_at + (start - params.first) * params.outputs;
+          var at = row_of(sample, r).error_at + (start - params.first) * width_of_errors();
           for (var c = 0u; c < width; c++) {
             let own = r * width + c;
             if (bitcast<u32>(errors[at]) == key && (own & placed) == place) {
               atomicAdd(&bins[(own >> u32(shift)) & 255u], 1u);
             }
-            at += params.outputs;
+            at += width_of_errors();
           }
         }
         now = find_digit(now.wanted, lane);
@@ -196,7 +201,7 @@ fn choose_smallest(sample: u32, start: u32, stop: u32, block: u32, lane: u32) {
   for (var r = first_row; r < rows; r += row_step) {
     let row = row_of(sample, r);
     for (var c = 0u; c < width; c++) {
-      let own = bitcast<u32>(errors[row.error_at + (start + c - params.first) * params.outputs]) & known;
+      let own = bitcast<u32>(errors[row.error_at + (start + c - params.first) * width_of_errors()]) & known;
       let removed = own < key || (own == key && r * width + c <= place);
       mask[row.w_at + (start + c) * params.outputs] = select(1.0, 0.0, removed && count > 0u);
     }
@@ -250,7 +255,7 @@ fn find_digit(wanted: u32, lane: u32) -> Found {
 fn sweep(sample: u32, start: u32, stop: u32) {
   for (var r = first_row; r < rows; r += row_step) {
     let row = row_of(sample, r);
-    let block_at = row.error_at + (start - params.first) * params.outputs;
+    let block_at = row.error_at + (start - params.first) * width_of_errors();
     for (var k = start; k < stop; k++) {
       let at = row.w_at + k * params.outputs;
       var value = w[at];
@@ -258,7 +263,7 @@ fn sweep(sample: u32, start: u32, stop: u32) {
       var line = (row.line + start) * params.size + k;
       for (var j = start; j < k; j++) {
         value -= errors[error_at] * u[line];
-        error_at += params.outputs;
+        error_at += width_of_errors();
         line += params.size;
       }
       let removed = mask[at] == 0.0;

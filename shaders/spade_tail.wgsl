@@ -1,6 +1,6 @@
 // Block OBS behind a run of blocks: the errors of its columns go to all columns after it.
 //   w_rk -= Σ_j e_rj U_jk, first <= j < end <= k
-// w: [problems, size, outputs]; u: [problems, size, size]; errors: [problems, room, outputs]. TILE_R rows r of TILE_K
+// w: [problems, size, outputs]; u: [problems, size, size]; errors: [problems, room, outputs in whole vec4]. TILE_R rows r of TILE_K
 // columns k an invocation.
 
 // @constants
@@ -19,7 +19,7 @@ struct Params {
   room: u32,
 }
 
-@group(0) @binding(0) var<storage, read> errors: array<f32>;
+@group(0) @binding(0) var<storage, read> errors: array<vec4f>;
 @group(0) @binding(1) var<storage, read> u: array<f32>;
 @group(0) @binding(2) var<storage, read_write> w: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
@@ -38,13 +38,13 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   // @scalars
   var error: array<vec4f, BLOCKS_R>;
   // Behind the last row and column what is read is not used.
-  var error_at = problem * params.room * params.outputs + row;
+  let quads = (params.outputs + 3u) / 4u;
+  var error_at = problem * params.room * quads + row / 4u;
   var u_at = (problem * params.size + params.first) * params.size + column;
   for (var j = params.first; j < params.end; j++) {
     // @unroll
     for (var i = 0u; i < BLOCKS_R; i++) {
-      let at = error_at + 4u * i;
-      error[i] = vec4f(errors[at], errors[at + 1u], errors[at + 2u], errors[at + 3u]);
+      error[i] = errors[error_at + i];
     }
     // @unroll
     for (var c = 0u; c < TILE_K; c++) {
@@ -54,7 +54,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         sum[c][i] += error[i] * factor;
       }
     }
-    error_at += params.outputs;
+    error_at += quads;
     u_at += params.size;
   }
   // A store is a long text on SwiftShader: a loop over the stores that is not unrolled compiles faster.

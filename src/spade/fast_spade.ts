@@ -8,8 +8,9 @@ import type { Constants } from "../gpu/wgsl.js";
 import { adapterTraits } from "../ops/matmul_plan.js";
 import { mul } from "../ops/elementwise.js";
 import { copy, empty, type Tensor, tensor } from "../tensor.js";
+import { type ColumnRange, errorsOf, type Pattern, runBlocks } from "./blocks.js";
 import type { Factors, LayerProblem, Solution } from "./layer_problem.js";
-import { blocksKernel, type ColumnRange, maskOf, type Pattern } from "./selection.js";
+import { maskOf } from "./selection.js";
 
 const tail = defineKernel<ColumnRange>({
   name: "spade_tail",
@@ -23,7 +24,7 @@ const tail = defineKernel<ColumnRange>({
     outputs,
     first,
     end,
-    room: errors[2],
+    room: errors[1],
   }),
   grid: ({ w: [samples, groups, size, outputs] }, limits, { end }, { TILE_R, TILE_K, WORKGROUP_SIZE }) => {
     const tiles = Math.ceil(outputs / Number(TILE_R)) * Math.ceil((size - end) / Number(TILE_K));
@@ -35,11 +36,11 @@ const tail = defineKernel<ColumnRange>({
 /** Loads are dear on software adapters, which have few lanes to fill. */
 function tailTile(software: boolean, outputs: number): Constants {
   if (!software) return { TILE_R: 4, TILE_K: 4, WORKGROUP_SIZE: 64 };
-  return { TILE_R: outputs > 4 ? 8 : 4, TILE_K: 8, WORKGROUP_SIZE: 32 };
+  return { TILE_R: outputs > 8 ? 16 : 8, TILE_K: 8, WORKGROUP_SIZE: 16 };
 }
 
 /** Columns whose errors go on to all columns behind them together: within so many each block takes them by itself. */
-const TOGETHER = 36;
+const TOGETHER = 72;
 
 export interface FastSpadeOptions {
   /** Columns a block. */
@@ -53,7 +54,7 @@ export interface FastSpadeOptions {
 
 /** @param factors of the problem's Hessians */
 export function fastSpade(problem: LayerProblem, factors: Factors, options: FastSpadeOptions): Solution {
-  const { dense, size, samples, groups, outputs } = problem;
+  const { dense, size } = problem;
   const { gpu } = dense;
   const { blockSize, pattern, threshold } = options;
   const given = countsOf(problem, options);
@@ -66,10 +67,10 @@ export function fastSpade(problem: LayerProblem, factors: Factors, options: Fast
     // The reference takes the weights of dead inputs out before it looks at anything.
     const weights = threshold === "block" ? mul(dense, alive.reshape([...alive.shape, 1])) : copy(dense);
     const step = blockSize * Math.max(1, Math.round(TOGETHER / blockSize));
-    const errors = empty(gpu, [samples, groups, Math.min(step, size), outputs]);
+    const errors = errorsOf(dense, Math.min(step, size));
     for (let first = 0; first < size; first += step) {
       const range = { first, end: Math.min(first + step, size) };
-      blocksKernel.run({ scale, u, counts, w: weights, mask, errors }, { ...range, blockSize, pattern });
+      runBlocks({ scale, u, counts, w: weights, mask, errors }, { ...range, blockSize, pattern });
       if (range.end < size) tail.run({ errors, u, w: weights }, range);
     }
     return { weights, mask };

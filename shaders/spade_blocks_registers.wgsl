@@ -1,0 +1,202 @@
+// spade_blocks with u, without counts and pattern, for blocks that fit in registers: an invocation has four rows of one
+// group, a workgroup all rows of a sample, so that each weight is loaded and stored once a block, and each value of u
+// serves four rows. For software adapters, where a load costs many times a multiply-add.
+//   e_rj = w_rj / U_jj if removed, else 0;  w_rk -= e_rj U_jk for j < k < end;  w_rj = 0 if removed
+// Removed are of each sample and block as many weights as the mask has zeros there, those with the smallest
+// w² · scale, exactly: of equal ones the first, row by row. They have 0 in the mask then, the others 1.
+// w, mask: [samples, groups, size, outputs]; scale: [samples, groups, size]; u: [samples · groups, size, size], upper;
+// errors: [samples · groups, room, outputs in whole vec4]. The select is that of spade_blocks.
+
+// @constants
+const WORKGROUP_SIZE: u32 = 16u;
+const BLOCK_SIZE: u32 = 9u;
+// @end
+
+struct Params {
+  samples: u32,
+  groups: u32,
+  size: u32,
+  outputs: u32,
+  first: u32,
+  end: u32,
+  room: u32,
+}
+
+@group(0) @binding(0) var<storage, read> scale: array<f32>;
+@group(0) @binding(1) var<storage, read> u: array<f32>;
+@group(0) @binding(2) var<storage, read_write> w: array<f32>;
+@group(0) @binding(3) var<storage, read_write> mask: array<f32>;
+@group(0) @binding(4) var<storage, read_write> errors: array<vec4f>;
+@group(0) @binding(5) var<uniform> params: Params;
+
+struct Found {
+  digit: u32,
+  // How many of those that share the digits so far go, and how many there are.
+  wanted: u32,
+  ties: u32,
+}
+
+var<workgroup> bins: array<atomic<u32>, 256>;
+var<workgroup> zeros: atomic<u32>;
+var<workgroup> found: Found;
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let sample = workgroup.x + workgroup.y * workgroups.x;
+  if (sample >= params.samples) { return; }
+  let quads = (params.outputs + 3u) / 4u;
+  let group = min(lane / quads, params.groups - 1u);
+  let row = lane % quads * 4u;
+  let present = select(0u, min(4u, params.outputs - row), lane < params.groups * quads);
+  let is_present = vec4u(0u, 1u, 2u, 3u) < vec4u(present);
+  let problem = sample * params.groups + group;
+  let rank = (group * params.outputs + row + vec4u(0u, 1u, 2u, 3u)) * BLOCK_SIZE;
+  let error_at = problem * params.room * quads + row / 4u;
+  let weight_at = problem * params.size * params.outputs + row;
+
+  // @scalars
+  var value: array<vec4f, BLOCK_SIZE>;
+  // @scalars
+  var key_of: array<vec4u, BLOCK_SIZE>;
+  for (var start = params.first; start < params.end; start += BLOCK_SIZE) {
+    let width = min(BLOCK_SIZE, params.end - start);
+    if (lane == 0u) { atomicStore(&zeros, 0u); }
+    workgroupBarrier();
+    var own_zeros = 0u;
+    // @unroll
+    for (var c = 0u; c < BLOCK_SIZE; c++) {
+      value[c] = vec4f(0.0);
+      if (c < width) {
+        let at = weight_at + (start + c) * params.outputs;
+        value[c] = vec4f(w[at], w[at + 1u], w[at + 2u], w[at + 3u]);
+        let kept = vec4f(mask[at], mask[at + 1u], mask[at + 2u], mask[at + 3u]);
+        own_zeros += dot(select(vec4u(0u), vec4u(1u), is_present & (kept == vec4f(0.0))), vec4u(1u));
+      }
+    }
+    atomicAdd(&zeros, own_zeros);
+    // The errors of the blocks before. Behind the last column what is computed is not used.
+    for (var j = params.first; j < start; j++) {
+      let error = errors[error_at + (j - params.first) * quads];
+      let at = (problem * params.size + j) * params.size + start;
+      // @unroll
+      for (var c = 0u; c < BLOCK_SIZE; c++) {
+        value[c] -= error * u[at + c];
+      }
+    }
+    // Weights that are not there come last.
+    // @unroll
+    for (var c = 0u; c < BLOCK_SIZE; c++) {
+      let score = value[c] * value[c] * scale[problem * params.size + min(start + c, params.size - 1u)];
+      key_of[c] = select(vec4u(0xffffffffu), bitcast<vec4u>(score), is_present & vec4<bool>(c < width));
+    }
+
+    workgroupBarrier();
+    if (lane == 0u) { found.wanted = atomicLoad(&zeros); }
+    let count = workgroupUniformLoad(&found).wanted;
+    let all = params.groups * params.outputs * width;
+    var key = 0u;
+    var known = 0u;
+    var place = 0xffffffffu;
+    var now = Found(0u, count, all);
+    if (count > 0u && count < all) {
+      for (var shift = 24; shift >= 0 && now.wanted < now.ties; shift -= 8) {
+        clear_bins(lane);
+        // @unroll
+        for (var c = 0u; c < BLOCK_SIZE; c++) {
+          count_digits(key_of[c], known, key, u32(shift));
+        }
+        now = find_digit(now.wanted, lane);
+        key |= now.digit << u32(shift);
+        known |= 255u << u32(shift);
+      }
+      if (now.wanted < now.ties) {
+        place = 0u;
+        var placed = 0u;
+        let top = firstLeadingBit(params.groups * params.outputs * BLOCK_SIZE) / 8u * 8u;
+        for (var shift = i32(top); shift >= 0 && now.wanted < now.ties; shift -= 8) {
+          clear_bins(lane);
+          // @unroll
+          for (var c = 0u; c < BLOCK_SIZE; c++) {
+            let own = select(vec4u(0xffffffffu), rank + c, key_of[c] == vec4u(key));
+            count_digits(own, placed, place, u32(shift));
+          }
+          now = find_digit(now.wanted, lane);
+          place |= now.digit << u32(shift);
+          placed |= 255u << u32(shift);
+        }
+        place |= ~placed;
+      }
+    }
+
+    // Columns from left to right, each of which passes its errors on to those after it.
+    // @unroll
+    for (var c = 0u; c < BLOCK_SIZE; c++) {
+      if (c < width) {
+        let own = key_of[c] & vec4u(known);
+        let is_first = (own == vec4u(key)) & (rank + c <= vec4u(place));
+        let removed = ((own < vec4u(key)) | is_first) & vec4<bool>(count > 0u);
+        let line = (problem * params.size + start + c) * params.size + start;
+        let error = select(vec4f(0.0), value[c] / u[line + c], removed & is_present);
+        // @unroll
+        for (var k = c + 1u; k < BLOCK_SIZE; k++) {
+          value[k] -= error * u[line + k];
+        }
+        let at = weight_at + (start + c) * params.outputs;
+        let result = select(value[c], vec4f(0.0), removed);
+        let kept = select(vec4f(1.0), vec4f(0.0), removed);
+        if (present == 4u) {
+          w[at] = result.x;
+          w[at + 1u] = result.y;
+          w[at + 2u] = result.z;
+          w[at + 3u] = result.w;
+          mask[at] = kept.x;
+          mask[at + 1u] = kept.y;
+          mask[at + 2u] = kept.z;
+          mask[at + 3u] = kept.w;
+        } else {
+          for (var i = 0u; i < present; i++) {
+            w[at + i] = result[i];
+            mask[at + i] = kept[i];
+          }
+        }
+        if (present > 0u) { errors[error_at + (start + c - params.first) * quads] = error; }
+      }
+    }
+  }
+}
+
+fn clear_bins(lane: u32) {
+  for (var bin = lane; bin < 256u; bin += WORKGROUP_SIZE) { atomicStore(&bins[bin], 0u); }
+  workgroupBarrier();
+}
+
+// Those that share the digits that are known are counted by their next one.
+fn count_digits(own: vec4u, known: u32, shared_digits: u32, shift: u32) {
+  let digit = (own >> vec4u(shift)) & vec4u(255u);
+  let is_counted = (own & vec4u(known)) == vec4u(shared_digits);
+  if (is_counted.x) { atomicAdd(&bins[digit.x], 1u); }
+  if (is_counted.y) { atomicAdd(&bins[digit.y], 1u); }
+  if (is_counted.z) { atomicAdd(&bins[digit.z], 1u); }
+  if (is_counted.w) { atomicAdd(&bins[digit.w], 1u); }
+}
+
+// The digit in whose bin number `wanted` is, how far into the bin it is, and how many are in it.
+fn find_digit(wanted: u32, lane: u32) -> Found {
+  workgroupBarrier();
+  if (lane == 0u) {
+    var left = wanted;
+    var bin = 0u;
+    var inside = atomicLoad(&bins[0]);
+    while (left > inside && bin < 255u) {
+      left -= inside;
+      bin++;
+      inside = atomicLoad(&bins[bin]);
+    }
+    found = Found(bin, left, inside);
+  }
+  return workgroupUniformLoad(&found);
+}

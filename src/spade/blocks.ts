@@ -1,0 +1,115 @@
+/** Block OBS on runs of blocks, or what they would remove. */
+import blocksWgsl from "../../shaders/spade_blocks.wgsl";
+import registersWgsl from "../../shaders/spade_blocks_registers.wgsl";
+import { defineKernel, gridFor, sizeOf } from "../gpu/kernel.js";
+import { adapterTraits } from "../ops/matmul_plan.js";
+import { empty, type Tensor } from "../tensor.js";
+
+/** Of every `of` columns of a row, counted from 0, `keep` stay. */
+export interface Pattern {
+  readonly keep: number;
+  readonly of: number;
+}
+
+/** Columns from `first` to `end` of [samples, groups, size, outputs]. */
+export interface ColumnRange {
+  readonly first: number;
+  readonly end: number;
+}
+
+export interface BlocksCall extends ColumnRange {
+  readonly blockSize: number;
+  /** In the place of counts. */
+  readonly pattern?: Pattern;
+}
+
+export interface BlocksTensors {
+  /** [samples, groups, size] */
+  readonly scale: Tensor;
+  /** [samples · groups, size, size]; without it weights are only chosen, and `w` stays as it is. */
+  readonly u?: Tensor;
+  /** u32 [samples, blocks]; without it as many weights of a block go as its mask has zeros. */
+  readonly counts?: Tensor;
+  /** [samples, groups, size, outputs] */
+  readonly w: Tensor;
+  /** As w; written. */
+  readonly mask: Tensor;
+  /** Of `errorsOf`; written. */
+  readonly errors: Tensor;
+}
+
+/** Room for the errors of so many columns: a column's in whole vec4. */
+export function errorsOf({ gpu, shape: [samples, groups, , outputs] }: Tensor, columns: number): Tensor {
+  return empty(gpu, [samples * groups, columns, 4 * Math.ceil(outputs / 4)]);
+}
+
+const blocksKernel = defineKernel<BlocksCall>({
+  name: "spade_blocks",
+  wgsl: blocksWgsl,
+  bindings: {
+    scale: "read",
+    u: "optional",
+    counts: "optional",
+    w: "readWrite",
+    mask: "readWrite",
+    errors: "readWrite",
+  },
+  shape: () => ({}),
+  constants: (_shapes, { pattern }, gpu) => ({
+    PATTERN: pattern !== undefined,
+    WORKGROUP_SIZE: adapterTraits(gpu).software ? 64 : 256,
+  }),
+  uniforms: ({ w, counts, errors }, { first, end, blockSize, pattern }) => ({
+    ...sizesOf(w, errors),
+    first,
+    end,
+    block_size: blockSize,
+    block: Math.floor(first / blockSize),
+    blocks: counts?.[1] ?? 0,
+    keep: pattern?.keep ?? 0,
+    length: pattern?.of ?? 1,
+    parts: partsOf(w, pattern),
+  }),
+  grid: ({ w }, limits, { pattern }) => gridFor(w[0] * partsOf(w, pattern), 1, limits),
+  work: ({ w }, call) => workOf(w, call),
+});
+
+const registersKernel = defineKernel<BlocksCall>({
+  name: "spade_blocks_registers",
+  wgsl: registersWgsl,
+  bindings: { scale: "read", u: "read", w: "readWrite", mask: "readWrite", errors: "readWrite" },
+  shape: () => ({}),
+  constants: ({ w }, { blockSize }) => ({
+    BLOCK_SIZE: blockSize,
+    WORKGROUP_SIZE: fourRows(w) <= 16 ? 16 : 64,
+  }),
+  uniforms: ({ w, errors }, { first, end }) => ({ ...sizesOf(w, errors), first, end }),
+  grid: ({ w }, limits) => gridFor(w[0], 1, limits),
+  work: ({ w }, call) => workOf(w, call),
+});
+
+const sizesOf = ([samples, groups, size, outputs]: readonly number[], [, room]: readonly number[]) => ({
+  samples,
+  groups,
+  size,
+  outputs,
+  room,
+});
+
+const fourRows = ([, groups, , outputs]: readonly number[]) => groups * Math.ceil(outputs / 4);
+
+const workOf = (w: readonly number[], { first, end, blockSize }: BlocksCall): number =>
+  ((40 + end - first + blockSize) * sizeOf(w) * (end - first)) / w[2];
+
+/** Workgroups a sample: with a pattern the rows do not know of each other. */
+function partsOf([, groups, , outputs]: readonly number[], pattern?: Pattern): number {
+  return pattern ? Math.ceil((groups * outputs) / 64) : 1;
+}
+
+/** Chooses the weights of all blocks from `first` to `end`, and with u passes their errors on as far as `end`. */
+export function runBlocks({ scale, u, counts, w, mask, errors }: BlocksTensors, call: BlocksCall): void {
+  const isSmall = call.blockSize <= 16 && fourRows(w.shape) <= 64;
+  if (u && !counts && !call.pattern && isSmall && adapterTraits(w.gpu).software)
+    registersKernel.run({ scale, u, w, mask, errors }, call);
+  else blocksKernel.run({ scale, u, counts, w, mask, errors }, call);
+}
