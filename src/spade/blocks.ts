@@ -1,6 +1,6 @@
 /** Block OBS on runs of blocks, or what they would remove. */
 import blocksWgsl from "../../shaders/spade_blocks.wgsl";
-import registersWgsl from "../../shaders/spade_blocks_registers.wgsl";
+import fourRowsWgsl from "../../shaders/spade_blocks_four_rows.wgsl";
 import { defineKernel, gridFor, sizeOf } from "../gpu/kernel.js";
 import { adapterTraits } from "../ops/matmul_plan.js";
 import { empty, type Tensor } from "../tensor.js";
@@ -43,6 +43,10 @@ export function errorsOf({ gpu, shape: [samples, groups, , outputs] }: Tensor, c
   return empty(gpu, [samples * groups, columns, 4 * Math.ceil(outputs / 4)]);
 }
 
+/** What an invocation holds, and how many there are, of the kernel for few columns. */
+const MOST_COLUMNS = 16;
+const MOST_LANES = 64;
+
 const blocksKernel = defineKernel<BlocksCall>({
   name: "spade_blocks",
   wgsl: blocksWgsl,
@@ -74,16 +78,18 @@ const blocksKernel = defineKernel<BlocksCall>({
   work: ({ w }, call) => workOf(w, call),
 });
 
-const registersKernel = defineKernel<BlocksCall>({
-  name: "spade_blocks_registers",
-  wgsl: registersWgsl,
+const fourRowsKernel = defineKernel<BlocksCall>({
+  name: "spade_blocks_four_rows",
+  wgsl: fourRowsWgsl,
   bindings: { scale: "read", u: "read", w: "readWrite", mask: "readWrite", errors: "readWrite" },
   shape: () => ({}),
-  constants: ({ w }, { blockSize }) => ({
-    BLOCK_SIZE: blockSize,
-    WORKGROUP_SIZE: fourRows(w) <= 16 ? 16 : 64,
+  constants: ({ w }) => ({ MOST_COLUMNS, WORKGROUP_SIZE: fourRows(w) <= 16 ? 16 : MOST_LANES }),
+  uniforms: ({ w, errors }, { first, end, blockSize }) => ({
+    ...sizesOf(w, errors),
+    first,
+    end,
+    block_size: blockSize,
   }),
-  uniforms: ({ w, errors }, { first, end }) => ({ ...sizesOf(w, errors), first, end }),
   grid: ({ w }, limits) => gridFor(w[0], 1, limits),
   work: ({ w }, call) => workOf(w, call),
 });
@@ -108,8 +114,8 @@ function partsOf([, groups, , outputs]: readonly number[], pattern?: Pattern): n
 
 /** Chooses the weights of all blocks from `first` to `end`, and with u passes their errors on as far as `end`. */
 export function runBlocks({ scale, u, counts, w, mask, errors }: BlocksTensors, call: BlocksCall): void {
-  const isSmall = call.blockSize <= 16 && fourRows(w.shape) <= 64;
+  const isSmall = call.blockSize <= MOST_COLUMNS && fourRows(w.shape) <= MOST_LANES;
   if (u && !counts && !call.pattern && isSmall && adapterTraits(w.gpu).software)
-    registersKernel.run({ scale, u, w, mask, errors }, call);
+    fourRowsKernel.run({ scale, u, w, mask, errors }, call);
   else blocksKernel.run({ scale, u, counts, w, mask, errors }, call);
 }

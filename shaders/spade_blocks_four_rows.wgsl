@@ -1,6 +1,7 @@
-// spade_blocks with u, without counts and pattern, for blocks that fit in registers: an invocation has four rows of one
-// group, a workgroup all rows of a sample, so that each weight is loaded and stored once a block, and each value of u
-// serves four rows. For software adapters, where a load costs many times a multiply-add.
+// spade_blocks with u, without counts and pattern, for blocks of few columns: an invocation has four rows of one group
+// and holds their weights of a block, a workgroup all rows of a sample, so that each weight is loaded and stored once a
+// block, and each value of u serves four rows. For software adapters, where a load costs many times a multiply-add.
+// Loops end with the block's width, since constant ones are unrolled by some compilers, for many seconds.
 //   e_rj = w_rj / U_jj if removed, else 0;  w_rk -= e_rj U_jk for j < k < end;  w_rj = 0 if removed
 // Removed are of each sample and block as many weights as the mask has zeros there, those with the smallest
 // w² · scale, exactly: of equal ones the first, row by row. They have 0 in the mask then, the others 1.
@@ -9,7 +10,7 @@
 
 // @constants
 const WORKGROUP_SIZE: u32 = 16u;
-const BLOCK_SIZE: u32 = 9u;
+const MOST_COLUMNS: u32 = 16u;
 // @end
 
 struct Params {
@@ -19,6 +20,7 @@ struct Params {
   outputs: u32,
   first: u32,
   end: u32,
+  block_size: u32,
   room: u32,
 }
 
@@ -54,44 +56,50 @@ fn main(
   let present = select(0u, min(4u, params.outputs - row), lane < params.groups * quads);
   let is_present = vec4u(0u, 1u, 2u, 3u) < vec4u(present);
   let problem = sample * params.groups + group;
-  let rank = (group * params.outputs + row + vec4u(0u, 1u, 2u, 3u)) * BLOCK_SIZE;
+  let rank = (group * params.outputs + row + vec4u(0u, 1u, 2u, 3u)) * params.block_size;
   let error_at = problem * params.room * quads + row / 4u;
   let weight_at = problem * params.size * params.outputs + row;
 
-  // @scalars
-  var value: array<vec4f, BLOCK_SIZE>;
-  // @scalars
-  var key_of: array<vec4u, BLOCK_SIZE>;
-  for (var start = params.first; start < params.end; start += BLOCK_SIZE) {
-    let width = min(BLOCK_SIZE, params.end - start);
+  var value: array<vec4f, MOST_COLUMNS>;
+  var key_of: array<vec4u, MOST_COLUMNS>;
+  for (var start = params.first; start < params.end; start += params.block_size) {
+    let width = min(params.block_size, params.end - start);
     if (lane == 0u) { atomicStore(&zeros, 0u); }
     workgroupBarrier();
     var own_zeros = 0u;
-    // @unroll
-    for (var c = 0u; c < BLOCK_SIZE; c++) {
-      value[c] = vec4f(0.0);
-      if (c < width) {
-        let at = weight_at + (start + c) * params.outputs;
-        value[c] = vec4f(w[at], w[at + 1u], w[at + 2u], w[at + 3u]);
-        let kept = vec4f(mask[at], mask[at + 1u], mask[at + 2u], mask[at + 3u]);
-        own_zeros += dot(select(vec4u(0u), vec4u(1u), is_present & (kept == vec4f(0.0))), vec4u(1u));
-      }
+    for (var c = 0u; c < width; c++) {
+      let at = weight_at + (start + c) * params.outputs;
+      value[c] = vec4f(w[at], w[at + 1u], w[at + 2u], w[at + 3u]);
+      let kept = vec4f(mask[at], mask[at + 1u], mask[at + 2u], mask[at + 3u]);
+      own_zeros += dot(select(vec4u(0u), vec4u(1u), is_present & (kept == vec4f(0.0))), vec4u(1u));
     }
     atomicAdd(&zeros, own_zeros);
-    // The errors of the blocks before. Behind the last column what is computed is not used.
-    for (var j = params.first; j < start; j++) {
-      let error = errors[error_at + (j - params.first) * quads];
-      let at = (problem * params.size + j) * params.size + start;
-      // @unroll
-      for (var c = 0u; c < BLOCK_SIZE; c++) {
-        value[c] -= error * u[at + c];
+    // The errors of the blocks before, for four columns at a time. Behind the last one what is computed is not used.
+    if (start > params.first) {
+      for (var c = 0u; c < width; c += 4u) {
+        // The value is written out: without one, Dawn sets a variable in a loop to 0 the first time only.
+        var change = mat4x4f();
+        var before = error_at;
+        var at = (problem * params.size + params.first) * params.size + start + c;
+        for (var j = params.first; j < start; j++) {
+          let error = errors[before];
+          change[0] += error * u[at];
+          change[1] += error * u[at + 1u];
+          change[2] += error * u[at + 2u];
+          change[3] += error * u[at + 3u];
+          before += quads;
+          at += params.size;
+        }
+        value[c] -= change[0];
+        if (c + 1u < width) { value[c + 1u] -= change[1]; }
+        if (c + 2u < width) { value[c + 2u] -= change[2]; }
+        if (c + 3u < width) { value[c + 3u] -= change[3]; }
       }
     }
     // Weights that are not there come last.
-    // @unroll
-    for (var c = 0u; c < BLOCK_SIZE; c++) {
-      let score = value[c] * value[c] * scale[problem * params.size + min(start + c, params.size - 1u)];
-      key_of[c] = select(vec4u(0xffffffffu), bitcast<vec4u>(score), is_present & vec4<bool>(c < width));
+    for (var c = 0u; c < width; c++) {
+      let score = value[c] * value[c] * scale[problem * params.size + start + c];
+      key_of[c] = select(vec4u(0xffffffffu), bitcast<vec4u>(score), is_present);
     }
 
     workgroupBarrier();
@@ -105,8 +113,7 @@ fn main(
     if (count > 0u && count < all) {
       for (var shift = 24; shift >= 0 && now.wanted < now.ties; shift -= 8) {
         clear_bins(lane);
-        // @unroll
-        for (var c = 0u; c < BLOCK_SIZE; c++) {
+        for (var c = 0u; c < width; c++) {
           count_digits(key_of[c], known, key, u32(shift));
         }
         now = find_digit(now.wanted, lane);
@@ -116,11 +123,10 @@ fn main(
       if (now.wanted < now.ties) {
         place = 0u;
         var placed = 0u;
-        let top = firstLeadingBit(params.groups * params.outputs * BLOCK_SIZE) / 8u * 8u;
+        let top = firstLeadingBit(params.groups * params.outputs * params.block_size) / 8u * 8u;
         for (var shift = i32(top); shift >= 0 && now.wanted < now.ties; shift -= 8) {
           clear_bins(lane);
-          // @unroll
-          for (var c = 0u; c < BLOCK_SIZE; c++) {
+          for (var c = 0u; c < width; c++) {
             let own = select(vec4u(0xffffffffu), rank + c, key_of[c] == vec4u(key));
             count_digits(own, placed, place, u32(shift));
           }
@@ -132,39 +138,28 @@ fn main(
       }
     }
 
-    // Columns from left to right, each of which passes its errors on to those after it.
-    // @unroll
-    for (var c = 0u; c < BLOCK_SIZE; c++) {
-      if (c < width) {
-        let own = key_of[c] & vec4u(known);
-        let is_first = (own == vec4u(key)) & (rank + c <= vec4u(place));
-        let removed = ((own < vec4u(key)) | is_first) & vec4<bool>(count > 0u);
-        let line = (problem * params.size + start + c) * params.size + start;
-        let error = select(vec4f(0.0), value[c] / u[line + c], removed & is_present);
-        // @unroll
-        for (var k = c + 1u; k < BLOCK_SIZE; k++) {
-          value[k] -= error * u[line + k];
-        }
-        let at = weight_at + (start + c) * params.outputs;
-        let result = select(value[c], vec4f(0.0), removed);
-        let kept = select(vec4f(1.0), vec4f(0.0), removed);
-        if (present == 4u) {
-          w[at] = result.x;
-          w[at + 1u] = result.y;
-          w[at + 2u] = result.z;
-          w[at + 3u] = result.w;
-          mask[at] = kept.x;
-          mask[at + 1u] = kept.y;
-          mask[at + 2u] = kept.z;
-          mask[at + 3u] = kept.w;
-        } else {
-          for (var i = 0u; i < present; i++) {
-            w[at + i] = result[i];
-            mask[at + i] = kept[i];
-          }
-        }
-        if (present > 0u) { errors[error_at + (start + c - params.first) * quads] = error; }
+    // Columns from left to right, of which each takes the errors of those before it in the block.
+    for (var c = 0u; c < width; c++) {
+      var line = (problem * params.size + start) * params.size + start + c;
+      var left = value[c];
+      for (var j = 0u; j < c; j++) {
+        left -= value[j] * u[line];
+        line += params.size;
       }
+      let own = key_of[c] & vec4u(known);
+      let is_first = (own == vec4u(key)) & (rank + c <= vec4u(place));
+      let removed = ((own < vec4u(key)) | is_first) & vec4<bool>(count > 0u);
+      let result = select(left, vec4f(0.0), removed);
+      let kept = select(vec4f(1.0), vec4f(0.0), removed);
+      // From here on a column's errors are in the place of its weights.
+      let error = select(vec4f(0.0), left / u[line], removed & is_present);
+      value[c] = error;
+      let at = weight_at + (start + c) * params.outputs;
+      for (var i = 0u; i < present; i++) {
+        w[at + i] = result[i];
+        mask[at + i] = kept[i];
+      }
+      if (present > 0u) { errors[error_at + (start + c - params.first) * quads] = error; }
     }
   }
 }
