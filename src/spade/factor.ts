@@ -14,15 +14,33 @@ export interface Factor {
   readonly damping: number;
 }
 
+let scratch: WeakRef<Float64Array> | undefined;
+
+/** Two [d][d] to work in, with what is left of the last call: new ones for each would keep the garbage collector busy. */
+function workspaceOf(d: number): [Float64Array, Float64Array] {
+  let all = scratch?.deref();
+  if (!all || all.length < 2 * d * d) {
+    all = new Float64Array(2 * d * d);
+    scratch = new WeakRef(all);
+  }
+  return [all.subarray(0, d * d), all.subarray(d * d, 2 * d * d)];
+}
+
 /** A Hessian that is not finite, or that no damping makes positive definite, is an error. */
 const MOST_DAMPING = 1e6;
 
 /**
  * @param h [d][d], symmetric
  * @param damping share of the mean diagonal that is added to the diagonal; ×10 as long as a pivot is not positive
+ * @param u zeros, that the factor is written to
  * @throws ValueError if h is not finite
  */
-export function upperFactor(h: ArrayLike<number>, d: number, damping: number): Factor {
+export function upperFactor(
+  h: ArrayLike<number>,
+  d: number,
+  damping: number,
+  u = new Float32Array(d * d),
+): Factor {
   const dead = new Uint8Array(d);
   let mean = 0;
   for (let j = 0; j < d; j++) {
@@ -34,22 +52,30 @@ export function upperFactor(h: ArrayLike<number>, d: number, damping: number): F
       `spade: the Hessian's mean diagonal is ${mean}; look for infinities in the network's activations`,
     );
   }
+  const [l, inverse] = workspaceOf(d);
   for (let share = damping; share <= MOST_DAMPING; share = share === 0 ? 1e-6 : share * 10) {
-    const l = reversed(h, d, dead, share * mean);
-    if (cholesky(l, d)) return { u: inverseReversed(l, d), dead, damping: share };
+    reverse(h, d, dead, share * mean, l);
+    if (!cholesky(l, d)) continue;
+    inverse.fill(0);
+    invertReversed(l, d, inverse, u);
+    return { u, dead, damping: share };
   }
   throw new ValueError("spade: the Hessian is not positive definite with any damping; look for NaN in it");
 }
 
-/** The damped matrix with rows and columns in reverse, so that an ordinary lower factor of it is R, reversed. */
-function reversed(h: ArrayLike<number>, d: number, dead: Uint8Array, added: number): Float64Array {
-  const matrix = new Float64Array(d * d);
+/** The damped matrix's lower triangle with rows and columns in reverse, so that an ordinary factor of it is R, reversed. */
+function reverse(
+  h: ArrayLike<number>,
+  d: number,
+  dead: Uint8Array,
+  added: number,
+  matrix: Float64Array,
+): void {
   for (let i = 0; i < d; i++) {
     const source = (d - 1 - i) * d;
     for (let j = 0; j <= i; j++) matrix[i * d + j] = h[source + d - 1 - j];
     matrix[i * d + i] = (dead[d - 1 - i] === 1 ? 1 : matrix[i * d + i]) + added;
   }
-  return matrix;
 }
 
 /** A = L Lᵀ in place, lower triangle only, four rows at a time. @returns whether all pivots are positive */
@@ -133,10 +159,8 @@ function dot(a: Float64Array, first: number, second: number, length: number): nu
   return s0 + s1 + (s2 + s3);
 }
 
-/** L⁻¹, two rows at a time, with rows and columns in reverse: upper triangular. */
-function inverseReversed(l: Float64Array, d: number): Float32Array {
-  const inverse = new Float64Array(d * d);
-  const u = new Float32Array(d * d);
+/** L⁻¹, two rows at a time, and with rows and columns in reverse, upper triangular, u; both hold zeros before. */
+function invertReversed(l: Float64Array, d: number, inverse: Float64Array, u: Float32Array): void {
   for (let i = 0; i < d; i += 2) {
     // Rows before this one, in whole fours.
     const both = i + 1 < d ? i - (i % 4) : 0;
@@ -154,7 +178,6 @@ function inverseReversed(l: Float64Array, d: number): Float32Array {
       for (let j = 0; j <= own; j++) u[target + d - 1 - j] = inverse[row + j];
     }
   }
-  return u;
 }
 
 /** Rows k to k + 3 of L⁻¹, times L's factors, from rows i and i + 1. */

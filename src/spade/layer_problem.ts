@@ -99,9 +99,8 @@ export class LayerProblem {
     const alive = new Float32Array(samples * groups * size);
     const damping = new Array<number>(samples).fill(0);
     for (let problem = 0; problem < samples * groups; problem++) {
-      const start = problem * size * size;
-      const factor = upperFactor(values.subarray(start, start + size * size), size, this.damping);
-      u.set(factor.u, start);
+      const [start, end] = [problem * size * size, (problem + 1) * size * size];
+      const factor = upperFactor(values.subarray(start, end), size, this.damping, u.subarray(start, end));
       const sample = Math.floor(problem / groups);
       damping[sample] = Math.max(damping[sample], factor.damping);
       for (let j = 0; j < size; j++) {
