@@ -82,12 +82,15 @@ function reverse(
 function cholesky(a: Float64Array, d: number): boolean {
   for (let first = 0; first < d; first += 4) {
     const end = Math.min(first + 4, d);
-    if (end - first === 4) fourRows(a, d, first);
+    const done = end - first === 4 ? first : 0;
+    if (done > 0) {
+      fourRows(a, d, first);
+      fourCorners(a, d, first);
+    }
     for (let i = first; i < end; i++) {
       const row = i * d;
-      for (let j = end - first === 4 ? first : 0; j < i; j++)
-        a[row + j] = (a[row + j] - dot(a, row, j * d, j)) / a[j * d + j];
-      const pivot = a[row + i] - dot(a, row, row, i);
+      for (let j = done; j < i; j++) a[row + j] = (a[row + j] - dot(a, row, j * d, done, j)) / a[j * d + j];
+      const pivot = a[row + i] - dot(a, row, row, done, i);
       if (!(pivot > 0)) return false;
       a[row + i] = Math.sqrt(pivot);
     }
@@ -145,18 +148,55 @@ function fourRows(a: Float64Array, d: number, first: number): void {
   }
 }
 
-/** Four sums at a time: the additions of one sum wait for each other. */
-function dot(a: Float64Array, first: number, second: number, length: number): number {
-  let [s0, s1, s2, s3] = [0, 0, 0, 0];
-  let k = 0;
-  for (; k + 3 < length; k += 4) {
-    s0 += a[first + k] * a[second + k];
-    s1 += a[first + k + 1] * a[second + k + 1];
-    s2 += a[first + k + 2] * a[second + k + 2];
-    s3 += a[first + k + 3] * a[second + k + 3];
+/** The products of the four rows with each other, as far as `fourRows` has them, off their block on the diagonal. */
+function fourCorners(a: Float64Array, d: number, first: number): void {
+  const r0 = first * d;
+  const r1 = r0 + d;
+  const r2 = r1 + d;
+  const r3 = r2 + d;
+  let s00 = a[r0 + first];
+  let s10 = a[r1 + first];
+  let s11 = a[r1 + first + 1];
+  let s20 = a[r2 + first];
+  let s21 = a[r2 + first + 1];
+  let s22 = a[r2 + first + 2];
+  let s30 = a[r3 + first];
+  let s31 = a[r3 + first + 1];
+  let s32 = a[r3 + first + 2];
+  let s33 = a[r3 + first + 3];
+  for (let k = 0; k < first; k++) {
+    const v0 = a[r0 + k];
+    const v1 = a[r1 + k];
+    const v2 = a[r2 + k];
+    const v3 = a[r3 + k];
+    s00 -= v0 * v0;
+    s10 -= v1 * v0;
+    s11 -= v1 * v1;
+    s20 -= v2 * v0;
+    s21 -= v2 * v1;
+    s22 -= v2 * v2;
+    s30 -= v3 * v0;
+    s31 -= v3 * v1;
+    s32 -= v3 * v2;
+    s33 -= v3 * v3;
   }
-  for (; k < length; k++) s0 += a[first + k] * a[second + k];
-  return s0 + s1 + (s2 + s3);
+  a[r0 + first] = s00;
+  a[r1 + first] = s10;
+  a[r1 + first + 1] = s11;
+  a[r2 + first] = s20;
+  a[r2 + first + 1] = s21;
+  a[r2 + first + 2] = s22;
+  a[r3 + first] = s30;
+  a[r3 + first + 1] = s31;
+  a[r3 + first + 2] = s32;
+  a[r3 + first + 3] = s33;
+}
+
+/** Of two rows from column `from` on. */
+function dot(a: Float64Array, first: number, second: number, from: number, end: number): number {
+  let sum = 0;
+  for (let k = from; k < end; k++) sum += a[first + k] * a[second + k];
+  return sum;
 }
 
 /** L⁻¹, two rows at a time, and with rows and columns in reverse, upper triangular, u; both hold zeros before. */
