@@ -36,6 +36,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { convGeometry } from "../src/ops/conv_geometry.js";
 import { type ExactOptions, exactSpade } from "../src/spade/exact_spade.js";
+import { fastSpade } from "../src/spade/fast_spade.js";
 import { addGram, gramPlan, plainPlan } from "../src/spade/gram.js";
 import { gramShape } from "../src/spade/gram_items.js";
 import { rowsOnHost } from "../src/spade/greedy_host.js";
@@ -231,20 +232,6 @@ spade("block OBS of any layer agrees with float64, mask for mask", async () => {
       return { ...h, data: Float64Array.from(Float32Array.from(h.data)) };
     });
     problem.h.write(Float32Array.from(hessians.flatMap(({ data }) => [...data])));
-    const solution = await solveLayer(
-      problem,
-      options.ratio,
-      {
-        ratios: options.ratio,
-        threshold: options.threshold,
-        blockSize: options.blockSize,
-        pattern: options.pattern,
-      },
-      0,
-    );
-    const [w, mask, dense] = await Promise.all(
-      [solution.weights, solution.mask, problem.dense].map((tensor) => tensor.data()),
-    );
     const each = size * outputs;
     const inRows = (values: ArrayLike<number>, at: number) =>
       array64(
@@ -254,23 +241,29 @@ spade("block OBS of any layer agrees with float64, mask for mask", async () => {
           (_, i) => values[at * each + (i % size) * outputs + Math.floor(i / size)],
         ),
       );
-    for (let sample = 0; sample < samples; sample++) {
-      const problems = Array.from({ length: groups }, (_, group) => ({
-        w: inRows(dense, sample * groups + group),
-        h: hessians[sample * groups + group],
-      }));
-      const wanted = blockObs(problems, { ...options, damping: 0.01 });
-      const what = `case ${index}, sample ${sample}`;
-      wanted.forEach((values, group) => {
-        const at = sample * groups + group;
-        assertClose(inRows(w, at).data, values, { tolerance: 1e-3, what });
-        if (dead === 0) assertExact(zerosOf(inRows(mask, at)), zerosOf(array64([each], values)), what);
+    const dense = await problem.dense.data();
+    const wanted = Array.from({ length: samples }, (_, sample) => {
+      const own = Array.from({ length: groups }, (_, group) => sample * groups + group);
+      const problems = own.map((at) => ({ w: inRows(dense, at), h: hessians[at] }));
+      return blockObs(problems, { ...options, damping: 0.01 });
+    }).flat();
+    const removed = Math.floor(options.ratio * groups * each + 0.5);
+    // The kernels for both kinds of adapter.
+    for (const software of [true, false]) {
+      const solution = fastSpade(problem, await problem.factors(), { ...options, removed, software });
+      const held = [solution.weights, solution.mask];
+      const [w, mask] = await Promise.all(held.map((tensor) => tensor.data()));
+      const what = `case ${index}, ${software ? "software" : "hardware"}`;
+      wanted.forEach((values, at) => {
+        assertClose(inRows(w, at).data, values, { tolerance: 1e-3, what: `${what}, problem ${at}` });
+        if (dead === 0)
+          assertExact(zerosOf(inRows(mask, at)), zerosOf(array64([each], values)), `${what}, mask ${at}`);
       });
-      if (options.pattern) continue;
-      const count = mask
-        .slice(sample * groups * each, (sample + 1) * groups * each)
-        .filter((kept) => kept === 0);
-      assert.is(count.length, Math.floor(options.ratio * groups * each + 0.5), what);
+      for (let sample = 0; sample < samples && !options.pattern; sample++) {
+        const own = mask.slice(sample * groups * each, (sample + 1) * groups * each);
+        assert.is(own.filter((kept) => kept === 0).length, removed, `${what}, sample ${sample}`);
+      }
+      for (const tensor of held) tensor.dispose();
     }
     problem.dispose();
     model.dispose();

@@ -2,7 +2,6 @@
 import blocksWgsl from "../../shaders/spade_blocks.wgsl";
 import fourRowsWgsl from "../../shaders/spade_blocks_four_rows.wgsl";
 import { defineKernel, gridFor, sizeOf } from "../gpu/kernel.js";
-import { adapterTraits } from "../ops/matmul_plan.js";
 import { empty, type Tensor } from "../tensor.js";
 
 /** Of every `of` columns of a row, counted from 0, `keep` stay. */
@@ -21,6 +20,8 @@ export interface BlocksCall extends ColumnRange {
   readonly blockSize: number;
   /** In the place of counts. */
   readonly pattern?: Pattern;
+  /** Whether the kernels are those for software adapters. */
+  readonly software: boolean;
 }
 
 export interface BlocksTensors {
@@ -59,9 +60,9 @@ const blocksKernel = defineKernel<BlocksCall>({
     errors: "readWrite",
   },
   shape: () => ({}),
-  constants: (_shapes, { pattern }, gpu) => ({
+  constants: (_shapes, { pattern, software }) => ({
     PATTERN: pattern !== undefined,
-    WORKGROUP_SIZE: adapterTraits(gpu).software ? 64 : 256,
+    WORKGROUP_SIZE: software ? 64 : 256,
   }),
   uniforms: ({ w, counts, errors }, { first, end, blockSize, pattern }) => ({
     ...sizesOf(w, errors),
@@ -115,7 +116,7 @@ function partsOf([, groups, , outputs]: readonly number[], pattern?: Pattern): n
 /** Chooses the weights of all blocks from `first` to `end`, and with u passes their errors on as far as `end`. */
 export function runBlocks({ scale, u, counts, w, mask, errors }: BlocksTensors, call: BlocksCall): void {
   const isSmall = call.blockSize <= MOST_COLUMNS && fourRows(w.shape) <= MOST_LANES;
-  if (u && !counts && !call.pattern && isSmall && adapterTraits(w.gpu).software)
+  if (call.software && u && !counts && !call.pattern && isSmall)
     fourRowsKernel.run({ scale, u, w, mask, errors }, call);
   else blocksKernel.run({ scale, u, counts, w, mask, errors }, call);
 }

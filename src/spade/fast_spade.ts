@@ -12,12 +12,16 @@ import { type ColumnRange, errorsOf, type Pattern, runBlocks } from "./blocks.js
 import type { Factors, LayerProblem, Solution } from "./layer_problem.js";
 import { maskOf } from "./selection.js";
 
-const tail = defineKernel<ColumnRange>({
+interface TailCall extends ColumnRange {
+  readonly software: boolean;
+}
+
+const tail = defineKernel<TailCall>({
   name: "spade_tail",
   wgsl: tailWgsl,
   bindings: { errors: "read", u: "read", w: "readWrite" },
   shape: () => ({}),
-  constants: ({ w }, _call, gpu) => tailTile(adapterTraits(gpu).software, w[3]),
+  constants: ({ w }, { software }) => tailTile(software, w[3]),
   uniforms: ({ w: [samples, groups, size, outputs], errors }, { first, end }) => ({
     problems: samples * groups,
     size,
@@ -50,13 +54,15 @@ export interface FastSpadeOptions {
   readonly ratio: number;
   readonly threshold: "layer" | "block";
   readonly pattern?: Pattern;
+  /** Whether to use the kernels for software adapters; default: what the adapter is. */
+  readonly software?: boolean;
 }
 
 /** @param factors of the problem's Hessians */
 export function fastSpade(problem: LayerProblem, factors: Factors, options: FastSpadeOptions): Solution {
   const { dense, size } = problem;
   const { gpu } = dense;
-  const { blockSize, pattern, threshold } = options;
+  const { blockSize, pattern, threshold, software = adapterTraits(gpu).software } = options;
   const given = countsOf(problem, options);
   const solved = gpu.scope(() => {
     const { u, scale, alive } = factors;
@@ -70,8 +76,9 @@ export function fastSpade(problem: LayerProblem, factors: Factors, options: Fast
     const errors = errorsOf(dense, Math.min(step, size));
     for (let first = 0; first < size; first += step) {
       const range = { first, end: Math.min(first + step, size) };
-      runBlocks({ scale, u, counts, w: weights, mask, errors }, { ...range, blockSize, pattern });
-      if (range.end < size) tail.run({ errors, u, w: weights }, range);
+      const call = { ...range, blockSize, pattern, software };
+      runBlocks({ scale, u, counts, w: weights, mask, errors }, call);
+      if (range.end < size) tail.run({ errors, u, w: weights }, { ...range, software });
     }
     return { weights, mask };
   });

@@ -1,4 +1,5 @@
 /** Which weights go: exact counts of the smallest scores, and n:m patterns. */
+import { adapterTraits } from "../ops/matmul_plan.js";
 import { empty, type Tensor } from "../tensor.js";
 import { errorsOf, type Pattern, runBlocks } from "./blocks.js";
 
@@ -13,7 +14,8 @@ export function maskOf(w: Tensor, scale: Tensor, which: Tensor | Pattern): Tenso
   const { gpu, shape } = w;
   const mask = empty(gpu, shape);
   const [counts, pattern] = "keep" in which ? [undefined, which] : [which, undefined];
-  const call = { first: 0, end: shape[2], blockSize: shape[2], pattern };
+  const { software } = adapterTraits(gpu);
+  const call = { first: 0, end: shape[2], blockSize: shape[2], pattern, software };
   gpu.scope(() => {
     runBlocks({ scale, counts, w, mask, errors: errorsOf(w, shape[2]) }, call);
   });
