@@ -5,7 +5,7 @@
 import type { Lifetime } from "../gpu/lifetime.js";
 
 /** Of a turn, in milliseconds: a share of the time that was waited, so that short waits stay short. */
-const PAUSE = { share: 0.1, least: 0.02, most: 1 };
+const PAUSE = { share: 0.05, least: 0.02, most: 1 };
 
 /** Pauses in every turn of the event loop while work of the device is waited for. */
 export function paceWaits(lifetime: Lifetime): void {

@@ -28,7 +28,7 @@ test("the event loop turns slowly while something is waited for, at full speed b
   const during = await turnsIn(60);
   assert.is(await wait, "done");
   const after = await turnsIn(30);
-  // A tenth of the time waited so far, at least 0.02 ms, at most 1 ms.
+  // A twentieth of the time waited so far, at least 0.02 ms, at most 1 ms.
   assert.ok(during <= 300, `${during} turns in 60 ms`);
   for (const turns of [before, after]) assert.ok(turns > 300, `${turns} turns in 30 ms`);
 });
