@@ -62,20 +62,20 @@ const blocksKernel = defineKernel<BlocksCall>({
   shape: () => ({}),
   constants: (_shapes, { pattern, software }) => ({
     PATTERN: pattern !== undefined,
-    WORKGROUP_SIZE: software ? 64 : 256,
+    WORKGROUP_SIZE: lanesOf(software),
   }),
-  uniforms: ({ w, counts, errors }, { first, end, blockSize, pattern }) => ({
+  uniforms: ({ w, counts, errors }, call) => ({
     ...sizesOf(w, errors),
-    first,
-    end,
-    block_size: blockSize,
-    block: Math.floor(first / blockSize),
+    first: call.first,
+    end: call.end,
+    block_size: call.blockSize,
+    block: Math.floor(call.first / call.blockSize),
     blocks: counts?.[1] ?? 0,
-    keep: pattern?.keep ?? 0,
-    length: pattern?.of ?? 1,
-    parts: partsOf(w, pattern),
+    keep: call.pattern?.keep ?? 0,
+    length: call.pattern?.of ?? 1,
+    parts: partsOf(w, call),
   }),
-  grid: ({ w }, limits, { pattern }) => gridFor(w[0] * partsOf(w, pattern), 1, limits),
+  grid: ({ w }, limits, call) => gridFor(w[0] * partsOf(w, call), 1, limits),
   work: ({ w }, call) => workOf(w, call),
 });
 
@@ -108,9 +108,11 @@ const fourRows = ([, groups, , outputs]: readonly number[]) => groups * Math.cei
 const workOf = (w: readonly number[], { first, end, blockSize }: BlocksCall): number =>
   ((40 + end - first + blockSize) * sizeOf(w) * (end - first)) / w[2];
 
+const lanesOf = (software: boolean): number => (software ? 64 : 256);
+
 /** Workgroups a sample: with a pattern the rows do not know of each other. */
-function partsOf([, groups, , outputs]: readonly number[], pattern?: Pattern): number {
-  return pattern ? Math.ceil((groups * outputs) / 64) : 1;
+function partsOf([, groups, , outputs]: readonly number[], { pattern, software }: BlocksCall): number {
+  return pattern ? Math.ceil((groups * outputs) / lanesOf(software)) : 1;
 }
 
 /** Chooses the weights of all blocks from `first` to `end`, and with u passes their errors on as far as `end`. */
