@@ -1,6 +1,7 @@
 import type { Gpu } from "./gpu/gpu.js";
 import { type OpenGpuOptions, openGpuWith } from "./gpu/open.js";
 import { findNodeAdapter } from "./node/adapter.js";
+import { paceWaits } from "./node/pace.js";
 import { nodeTuningStore } from "./node/tuning_store.js";
 
 export * from "./index.js";
@@ -21,6 +22,8 @@ export { type AdapterAttempt, listAdapters } from "./node/adapter.js";
  * console.log(gpu.info.kind, gpu.info.vendor);
  * gpu.dispose();
  */
-export function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
-  return openGpuWith(findNodeAdapter, { tuning: nodeTuningStore(), ...options });
+export async function openGpu(options: OpenGpuOptions = {}): Promise<Gpu> {
+  const gpu = await openGpuWith(findNodeAdapter, { tuning: nodeTuningStore(), ...options });
+  if (gpu.info.kind === "software") paceWaits(gpu.lifetime);
+  return gpu;
 }

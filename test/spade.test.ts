@@ -36,6 +36,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { convGeometry } from "../src/ops/conv_geometry.js";
 import { type ExactOptions, exactSpade } from "../src/spade/exact_spade.js";
+import { fastSpade } from "../src/spade/fast_spade.js";
 import { addGram, gramPlan, plainPlan } from "../src/spade/gram.js";
 import { gramShape } from "../src/spade/gram_items.js";
 import { rowsOnHost } from "../src/spade/greedy_host.js";
@@ -48,6 +49,7 @@ import { sharedGpu } from "./helpers/gpu.js";
 import { seededRandom } from "./helpers/shapes.js";
 import { upload } from "./helpers/tensors.js";
 import { type Array64, array64 } from "./reference/array64.js";
+import { blockObs } from "./reference/block_obs.js";
 import {
   constrainedLeastSquares,
   damped,
@@ -179,6 +181,95 @@ spade("block OBS gives the golden weights and masks", async () => {
   }
 });
 
+/** H of random inputs with some common part, and weights. */
+function randomProblem(seed: number, rows: number, d: number) {
+  const random = seededRandom(seed);
+  const normal = () => random.uniform() + random.uniform() + random.uniform() + random.uniform() - 2;
+  const x = Array.from({ length: 3 * d }, () => {
+    const common = normal();
+    return Array.from({ length: d }, (_, j) => normal() + common * (j % 3));
+  });
+  const h = new Float64Array(d * d);
+  for (const row of x)
+    for (let i = 0; i < d; i++) for (let j = 0; j < d; j++) h[i * d + j] += (2 / x.length) * row[i] * row[j];
+  return {
+    w: array64([rows, d], Array.from({ length: rows * d }, normal)),
+    h: array64([d, d], h),
+  };
+}
+
+spade("block OBS of any layer agrees with float64, mask for mask", async () => {
+  const gpu = await sharedGpu();
+  const usual = { ratio: 0.6, threshold: "layer", pattern: undefined, samples: 1, dead: 0 } as const;
+  const cases = [
+    // More columns than go together, the last block cut short; a number of rows that is no whole four.
+    { ...usual, layer: dense(100, 10), blockSize: 16 },
+    { ...usual, layer: conv2d(19, 7, 3), blockSize: 9, samples: 2 },
+    { ...usual, layer: conv2d(9, 32, 3), blockSize: 9, ratio: 0.9, dead: 9 },
+    { ...usual, layer: conv2d(12, 6, 3, { groups: 3 }), blockSize: 9, samples: 2 },
+    { ...usual, layer: conv2d(7, 7, 3, { groups: 7 }), blockSize: 9 },
+    { ...usual, layer: dense(20, 70), blockSize: 1, ratio: 0.3 },
+    { ...usual, layer: dense(97, 5), blockSize: 7, ratio: 0.999 },
+    // Blocks that do not fit in registers, and rows that do not fit in a workgroup.
+    { ...usual, layer: dense(90, 11), blockSize: 30, dead: 4 },
+    { ...usual, layer: dense(18, 300), blockSize: 9, samples: 2, dead: 3 },
+    { ...usual, layer: conv2d(9, 10, 3), blockSize: 9, threshold: "block", dead: 2 },
+    { ...usual, layer: dense(33, 6), blockSize: 33, threshold: "block" },
+    { ...usual, layer: conv2d(10, 9, 3), blockSize: 12, pattern: { keep: 2, of: 4 }, samples: 2 },
+    { ...usual, layer: conv2d(4, 70, 3, { groups: 2 }), blockSize: 5, pattern: { keep: 2, of: 5 } },
+  ] as const;
+  for (const [index, { layer: record, samples, dead, ...options }] of cases.entries()) {
+    const model = buildModel(gpu, [record], { seed: index });
+    const { layer } = prunableLayers(model)[0];
+    const problem = new LayerProblem("0", layer, samples, 0.01);
+    const { groups, size, outputs } = problem;
+    const hessians = Array.from({ length: samples * groups }, (_, i) => {
+      const { h } = randomProblem(20 * index + i + 1, 1, size);
+      for (let k = 0; k < dead * size; k++) {
+        const [j, other] = [(2 * Math.floor(k / size)) % size, k % size];
+        [h.data[j * size + other], h.data[other * size + j]] = [0, 0];
+      }
+      return { ...h, data: Float64Array.from(Float32Array.from(h.data)) };
+    });
+    problem.h.write(Float32Array.from(hessians.flatMap(({ data }) => [...data])));
+    const each = size * outputs;
+    const inRows = (values: ArrayLike<number>, at: number) =>
+      array64(
+        [outputs, size],
+        Array.from(
+          { length: each },
+          (_, i) => values[at * each + (i % size) * outputs + Math.floor(i / size)],
+        ),
+      );
+    const dense = await problem.dense.data();
+    const wanted = Array.from({ length: samples }, (_, sample) => {
+      const own = Array.from({ length: groups }, (_, group) => sample * groups + group);
+      const problems = own.map((at) => ({ w: inRows(dense, at), h: hessians[at] }));
+      return blockObs(problems, { ...options, damping: 0.01 });
+    }).flat();
+    const removed = Math.floor(options.ratio * groups * each + 0.5);
+    // The kernels for both kinds of adapter.
+    for (const software of [true, false]) {
+      const solution = fastSpade(problem, await problem.factors(), { ...options, removed, software });
+      const held = [solution.weights, solution.mask];
+      const [w, mask] = await Promise.all(held.map((tensor) => tensor.data()));
+      const what = `case ${index}, ${software ? "software" : "hardware"}`;
+      wanted.forEach((values, at) => {
+        assertClose(inRows(w, at).data, values, { tolerance: 1e-3, what: `${what}, problem ${at}` });
+        if (dead === 0)
+          assertExact(zerosOf(inRows(mask, at)), zerosOf(array64([each], values)), `${what}, mask ${at}`);
+      });
+      for (let sample = 0; sample < samples && !options.pattern; sample++) {
+        const own = mask.slice(sample * groups * each, (sample + 1) * groups * each);
+        assert.is(own.filter((kept) => kept === 0).length, removed, `${what}, sample ${sample}`);
+      }
+      for (const tensor of held) tensor.dispose();
+    }
+    problem.dispose();
+    model.dispose();
+  }
+});
+
 spade("exact OBS gives the golden weights of a fixed count a row", async () => {
   const gpu = await sharedGpu();
   const cases: GoldenFiles["sampleTargetedPruning"][] = goldenCases("sampleTargetedPruning");
@@ -198,23 +289,6 @@ spade("exact OBS gives the golden weights of a fixed count a row", async () => {
     dispose();
   }
 });
-
-/** H of random inputs with some common part, and weights. */
-function randomProblem(seed: number, rows: number, d: number) {
-  const random = seededRandom(seed);
-  const normal = () => random.uniform() + random.uniform() + random.uniform() + random.uniform() - 2;
-  const x = Array.from({ length: 3 * d }, () => {
-    const common = normal();
-    return Array.from({ length: d }, (_, j) => normal() + common * (j % 3));
-  });
-  const h = new Float64Array(d * d);
-  for (const row of x)
-    for (let i = 0; i < d; i++) for (let j = 0; j < d; j++) h[i * d + j] += (2 / x.length) * row[i] * row[j];
-  return {
-    w: array64([rows, d], Array.from({ length: rows * d }, normal)),
-    h: array64([d, d], h),
-  };
-}
 
 spade(
   "exact OBS is least squares with its own mask, and its counts are those of all rows together",

@@ -5,6 +5,8 @@
 import type { HandgradError } from "./errors.js";
 
 export class Lifetime {
+  /** Called when something begins to wait. */
+  onWait?: () => void;
   private ended?: HandgradError;
   private readonly waiting = new Set<(error: HandgradError) => void>();
 
@@ -24,7 +26,10 @@ export class Lifetime {
   unlessEnded<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.ended) reject(this.ended);
-      else this.waiting.add(reject);
+      else {
+        this.waiting.add(reject);
+        this.onWait?.();
+      }
       work.then(resolve, reject).finally(() => this.waiting.delete(reject));
     });
   }

@@ -2,10 +2,10 @@
 import { gatherRows } from "../ops/movement.js";
 import { full, mul } from "../ops/elementwise.js";
 import { randomUniform } from "../ops/random.js";
-import { empty, type Tensor, tensor } from "../tensor.js";
+import { type Tensor, tensor } from "../tensor.js";
 import type { FastSpadeOptions } from "./fast_spade.js";
 import type { LayerProblem, Solution } from "./layer_problem.js";
-import { selectPattern, selectSmallest } from "./selection.js";
+import { maskOf } from "./selection.js";
 
 export interface BaselineOptions extends Pick<FastSpadeOptions, "removed" | "pattern"> {
   readonly solver: "magnitude" | "random" | "selection";
@@ -28,9 +28,7 @@ export function chooseOnly(problem: LayerProblem, options: BaselineOptions): Sol
       solver === "selection"
         ? gatherRows(problem.h.reshape([-1, 1]), places).reshape(lines)
         : full(gpu, lines, 1);
-    const mask = empty(gpu, dense.shape);
-    if (pattern) selectPattern(scores, scale, mask, { first: 0, end: size, ...pattern });
-    else selectSmallest(scores, scale, counts, mask, { first: 0, end: size, block: 0 });
+    const mask = maskOf(scores, scale, pattern ?? counts);
     return { weights: mul(dense, mask), mask };
   });
   counts.dispose();

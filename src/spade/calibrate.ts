@@ -158,6 +158,8 @@ async function addCopies(
       input.dispose();
       if (factored && first + some === copies) void problem.factors();
     }
+    // For the device, while the CPU is at the last factors.
+    if (factored && first + some === copies) for (const problem of problems.values()) problem.denseEnergy();
     await gpu.finish();
     seconds.hessian += (performance.now() - start) / 1000;
   }

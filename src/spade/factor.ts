@@ -14,15 +14,33 @@ export interface Factor {
   readonly damping: number;
 }
 
+let scratch: WeakRef<Float64Array> | undefined;
+
+/** Two [d][d] to work in, with what is left of the last call: new ones for each would keep the garbage collector busy. */
+function workspaceOf(d: number): [Float64Array, Float64Array] {
+  let all = scratch?.deref();
+  if (!all || all.length < 2 * d * d) {
+    all = new Float64Array(2 * d * d);
+    scratch = new WeakRef(all);
+  }
+  return [all.subarray(0, d * d), all.subarray(d * d, 2 * d * d)];
+}
+
 /** A Hessian that is not finite, or that no damping makes positive definite, is an error. */
 const MOST_DAMPING = 1e6;
 
 /**
  * @param h [d][d], symmetric
  * @param damping share of the mean diagonal that is added to the diagonal; ×10 as long as a pivot is not positive
+ * @param u zeros, that the factor is written to
  * @throws ValueError if h is not finite
  */
-export function upperFactor(h: ArrayLike<number>, d: number, damping: number): Factor {
+export function upperFactor(
+  h: ArrayLike<number>,
+  d: number,
+  damping: number,
+  u = new Float32Array(d * d),
+): Factor {
   const dead = new Uint8Array(d);
   let mean = 0;
   for (let j = 0; j < d; j++) {
@@ -34,34 +52,45 @@ export function upperFactor(h: ArrayLike<number>, d: number, damping: number): F
       `spade: the Hessian's mean diagonal is ${mean}; look for infinities in the network's activations`,
     );
   }
+  const [l, inverse] = workspaceOf(d);
   for (let share = damping; share <= MOST_DAMPING; share = share === 0 ? 1e-6 : share * 10) {
-    const l = reversed(h, d, dead, share * mean);
-    if (cholesky(l, d)) return { u: inverseReversed(l, d), dead, damping: share };
+    reverse(h, d, dead, share * mean, l);
+    if (!cholesky(l, d)) continue;
+    inverse.fill(0);
+    invertReversed(l, d, inverse, u);
+    return { u, dead, damping: share };
   }
   throw new ValueError("spade: the Hessian is not positive definite with any damping; look for NaN in it");
 }
 
-/** The damped matrix with rows and columns in reverse, so that an ordinary lower factor of it is R, reversed. */
-function reversed(h: ArrayLike<number>, d: number, dead: Uint8Array, added: number): Float64Array {
-  const matrix = new Float64Array(d * d);
+/** The damped matrix's lower triangle with rows and columns in reverse, so that an ordinary factor of it is R, reversed. */
+function reverse(
+  h: ArrayLike<number>,
+  d: number,
+  dead: Uint8Array,
+  added: number,
+  matrix: Float64Array,
+): void {
   for (let i = 0; i < d; i++) {
     const source = (d - 1 - i) * d;
     for (let j = 0; j <= i; j++) matrix[i * d + j] = h[source + d - 1 - j];
     matrix[i * d + i] = (dead[d - 1 - i] === 1 ? 1 : matrix[i * d + i]) + added;
   }
-  return matrix;
 }
 
 /** A = L Lᵀ in place, lower triangle only, four rows at a time. @returns whether all pivots are positive */
 function cholesky(a: Float64Array, d: number): boolean {
   for (let first = 0; first < d; first += 4) {
     const end = Math.min(first + 4, d);
-    if (end - first === 4) fourRows(a, d, first);
+    const done = end - first === 4 ? first : 0;
+    if (done > 0) {
+      fourRows(a, d, first);
+      fourCorners(a, d, first);
+    }
     for (let i = first; i < end; i++) {
       const row = i * d;
-      for (let j = end - first === 4 ? first : 0; j < i; j++)
-        a[row + j] = (a[row + j] - dot(a, row, j * d, j)) / a[j * d + j];
-      const pivot = a[row + i] - dot(a, row, row, i);
+      for (let j = done; j < i; j++) a[row + j] = (a[row + j] - dot(a, row, j * d, done, j)) / a[j * d + j];
+      const pivot = a[row + i] - dot(a, row, row, done, i);
       if (!(pivot > 0)) return false;
       a[row + i] = Math.sqrt(pivot);
     }
@@ -119,24 +148,59 @@ function fourRows(a: Float64Array, d: number, first: number): void {
   }
 }
 
-/** Four sums at a time: the additions of one sum wait for each other. */
-function dot(a: Float64Array, first: number, second: number, length: number): number {
-  let [s0, s1, s2, s3] = [0, 0, 0, 0];
-  let k = 0;
-  for (; k + 3 < length; k += 4) {
-    s0 += a[first + k] * a[second + k];
-    s1 += a[first + k + 1] * a[second + k + 1];
-    s2 += a[first + k + 2] * a[second + k + 2];
-    s3 += a[first + k + 3] * a[second + k + 3];
+/** The products of the four rows with each other, as far as `fourRows` has them, off their block on the diagonal. */
+function fourCorners(a: Float64Array, d: number, first: number): void {
+  const r0 = first * d;
+  const r1 = r0 + d;
+  const r2 = r1 + d;
+  const r3 = r2 + d;
+  let s00 = a[r0 + first];
+  let s10 = a[r1 + first];
+  let s11 = a[r1 + first + 1];
+  let s20 = a[r2 + first];
+  let s21 = a[r2 + first + 1];
+  let s22 = a[r2 + first + 2];
+  let s30 = a[r3 + first];
+  let s31 = a[r3 + first + 1];
+  let s32 = a[r3 + first + 2];
+  let s33 = a[r3 + first + 3];
+  for (let k = 0; k < first; k++) {
+    const v0 = a[r0 + k];
+    const v1 = a[r1 + k];
+    const v2 = a[r2 + k];
+    const v3 = a[r3 + k];
+    s00 -= v0 * v0;
+    s10 -= v1 * v0;
+    s11 -= v1 * v1;
+    s20 -= v2 * v0;
+    s21 -= v2 * v1;
+    s22 -= v2 * v2;
+    s30 -= v3 * v0;
+    s31 -= v3 * v1;
+    s32 -= v3 * v2;
+    s33 -= v3 * v3;
   }
-  for (; k < length; k++) s0 += a[first + k] * a[second + k];
-  return s0 + s1 + (s2 + s3);
+  a[r0 + first] = s00;
+  a[r1 + first] = s10;
+  a[r1 + first + 1] = s11;
+  a[r2 + first] = s20;
+  a[r2 + first + 1] = s21;
+  a[r2 + first + 2] = s22;
+  a[r3 + first] = s30;
+  a[r3 + first + 1] = s31;
+  a[r3 + first + 2] = s32;
+  a[r3 + first + 3] = s33;
 }
 
-/** L⁻¹, two rows at a time, with rows and columns in reverse: upper triangular. */
-function inverseReversed(l: Float64Array, d: number): Float32Array {
-  const inverse = new Float64Array(d * d);
-  const u = new Float32Array(d * d);
+/** Of two rows from column `from` on. */
+function dot(a: Float64Array, first: number, second: number, from: number, end: number): number {
+  let sum = 0;
+  for (let k = from; k < end; k++) sum += a[first + k] * a[second + k];
+  return sum;
+}
+
+/** L⁻¹, two rows at a time, and with rows and columns in reverse, upper triangular, u; both hold zeros before. */
+function invertReversed(l: Float64Array, d: number, inverse: Float64Array, u: Float32Array): void {
   for (let i = 0; i < d; i += 2) {
     // Rows before this one, in whole fours.
     const both = i + 1 < d ? i - (i % 4) : 0;
@@ -154,7 +218,6 @@ function inverseReversed(l: Float64Array, d: number): Float32Array {
       for (let j = 0; j <= own; j++) u[target + d - 1 - j] = inverse[row + j];
     }
   }
-  return u;
 }
 
 /** Rows k to k + 3 of L⁻¹, times L's factors, from rows i and i + 1. */

@@ -2,40 +2,49 @@
  * FastSPADE: block OBS (Frantar and Alistarh, SparseGPT, 2023). Columns go from left to right; what removing a weight
  * costs is made up for, as well as can be, by the weights of its row that come after it.
  */
-import sweepWgsl from "../../shaders/spade_sweep.wgsl";
 import tailWgsl from "../../shaders/spade_tail.wgsl";
 import { defineKernel, gridFor } from "../gpu/kernel.js";
+import type { Constants } from "../gpu/wgsl.js";
+import { adapterTraits } from "../ops/matmul_plan.js";
 import { mul } from "../ops/elementwise.js";
 import { copy, empty, type Tensor, tensor } from "../tensor.js";
+import { type ColumnRange, errorsOf, type Pattern, runBlocks } from "./blocks.js";
 import type { Factors, LayerProblem, Solution } from "./layer_problem.js";
-import { type ColumnRange, countsOfBlocks, selectPattern, selectSmallest } from "./selection.js";
+import { maskOf } from "./selection.js";
 
-interface BlockCall extends ColumnRange {
-  readonly block: number;
+interface TailCall extends ColumnRange {
+  readonly software: boolean;
 }
 
-const shapeUniforms = (w: readonly number[]) => ({ problems: w[0] * w[1], size: w[2], outputs: w[3] });
-
-const sweep = defineKernel<BlockCall>({
-  name: "spade_sweep",
-  wgsl: sweepWgsl,
-  bindings: { mask: "read", u: "read", w: "readWrite", errors: "readWrite" },
-  shape: () => ({}),
-  uniforms: ({ w }, { first, end, block }) => ({ ...shapeUniforms(w), first, end, block }),
-  grid: ({ w }, limits) => gridFor(w[0] * w[1] * w[3], 64, limits),
-  work: ({ w }, { block }) => 10 * w[0] * w[1] * w[3] * block * block,
-});
-
-const tail = defineKernel<BlockCall>({
+const tail = defineKernel<TailCall>({
   name: "spade_tail",
   wgsl: tailWgsl,
   bindings: { errors: "read", u: "read", w: "readWrite" },
   shape: () => ({}),
-  uniforms: ({ w }, { first, end, block }) => ({ ...shapeUniforms(w), first, end, block }),
-  grid: ({ w: [samples, groups, size, outputs] }, limits, { end }) =>
-    gridFor(samples * groups * Math.ceil(outputs / 4) * Math.ceil((size - end) / 4), 64, limits),
-  work: ({ w }, { end, block }) => 4 * w[0] * w[1] * w[3] * (w[2] - end) * block,
+  constants: ({ w }, { software }) => tailTile(software, w[3]),
+  uniforms: ({ w: [samples, groups, size, outputs], errors }, { first, end }) => ({
+    problems: samples * groups,
+    size,
+    outputs,
+    first,
+    end,
+    room: errors[1],
+  }),
+  grid: ({ w: [samples, groups, size, outputs] }, limits, { end }, { TILE_R, TILE_K, WORKGROUP_SIZE }) => {
+    const tiles = Math.ceil(outputs / Number(TILE_R)) * Math.ceil((size - end) / Number(TILE_K));
+    return gridFor(samples * groups * tiles, Number(WORKGROUP_SIZE), limits);
+  },
+  work: ({ w }, { first, end }) => 2 * w[0] * w[1] * w[3] * (w[2] - end) * (end - first),
 });
+
+/** Loads are dear on software adapters, which have few lanes to fill. */
+function tailTile(software: boolean, outputs: number): Constants {
+  if (!software) return { TILE_R: 4, TILE_K: 4, WORKGROUP_SIZE: 64 };
+  return { TILE_R: outputs > 8 ? 16 : 8, TILE_K: 8, WORKGROUP_SIZE: 16 };
+}
+
+/** Columns whose errors go on to all columns behind them together: within so many each block takes them by itself. */
+const TOGETHER = 72;
 
 export interface FastSpadeOptions {
   /** Columns a block. */
@@ -44,32 +53,32 @@ export interface FastSpadeOptions {
   readonly removed: number;
   readonly ratio: number;
   readonly threshold: "layer" | "block";
-  readonly pattern?: { readonly keep: number; readonly of: number };
+  readonly pattern?: Pattern;
+  /** Whether to use the kernels for software adapters; default: what the adapter is. */
+  readonly software?: boolean;
 }
 
 /** @param factors of the problem's Hessians */
 export function fastSpade(problem: LayerProblem, factors: Factors, options: FastSpadeOptions): Solution {
-  const { dense, size, samples } = problem;
+  const { dense, size } = problem;
   const { gpu } = dense;
-  const { blockSize, pattern, threshold } = options;
+  const { blockSize, pattern, threshold, software = adapterTraits(gpu).software } = options;
   const given = countsOf(problem, options);
   const solved = gpu.scope(() => {
     const { u, scale, alive } = factors;
-    const mask = empty(gpu, dense.shape);
-    let counts = given;
-    if (threshold === "layer" && !pattern) {
-      selectSmallest(dense, scale, given, mask, { first: 0, end: size, block: 0 });
-      counts = countsOfBlocks(mask, blockSize);
-    }
+    // What the whole layer's costs remove of each block is in its mask.
+    const isGiven = threshold === "block" || pattern !== undefined;
+    const mask = isGiven ? empty(gpu, dense.shape) : maskOf(dense, scale, given);
+    const counts = isGiven ? given : undefined;
     // The reference takes the weights of dead inputs out before it looks at anything.
     const weights = threshold === "block" ? mul(dense, alive.reshape([...alive.shape, 1])) : copy(dense);
-    const errors = empty(gpu, [samples, problem.groups, blockSize, problem.outputs]);
-    for (let first = 0, block = 0; first < size; first += blockSize, block++) {
-      const range = { first, end: Math.min(first + blockSize, size) };
-      if (pattern) selectPattern(weights, scale, mask, { ...range, ...pattern });
-      else selectSmallest(weights, scale, counts, mask, { ...range, block });
-      sweep.run({ mask, u, w: weights, errors }, { ...range, block: blockSize });
-      if (range.end < size) tail.run({ errors, u, w: weights }, { ...range, block: blockSize });
+    const step = blockSize * Math.max(1, Math.round(TOGETHER / blockSize));
+    const errors = errorsOf(dense, Math.min(step, size));
+    for (let first = 0; first < size; first += step) {
+      const range = { first, end: Math.min(first + step, size) };
+      const call = { ...range, blockSize, pattern, software };
+      runBlocks({ scale, u, counts, w: weights, mask, errors }, call);
+      if (range.end < size) tail.run({ errors, u, w: weights }, { ...range, software });
     }
     return { weights, mask };
   });

@@ -2,6 +2,7 @@
 import assembleWgsl from "../../shaders/spade_gram_assemble.wgsl";
 import channelsLastWgsl from "../../shaders/spade_channels_last.wgsl";
 import gramWgsl from "../../shaders/spade_gram.wgsl";
+import quadWgsl from "../../shaders/spade_gram_quad.wgsl";
 import subgroupWgsl from "../../shaders/spade_gram_subgroup.wgsl";
 import type { Gpu } from "../gpu/gpu.js";
 import { defineKernel, gridFor, type Kernel, sizeOf } from "../gpu/kernel.js";
@@ -91,6 +92,7 @@ function gramKernel(name: string, wgsl: string): Kernel<GramCall> {
   });
 }
 
+const quadKernel = gramKernel("spade_gram_quad", quadWgsl);
 const subgroupKernel = gramKernel("spade_gram_subgroup", subgroupWgsl);
 const plainKernel = gramKernel("spade_gram", gramWgsl);
 
@@ -98,10 +100,14 @@ const plainKernel = gramKernel("spade_gram", gramWgsl);
 export function gramPlan(gpu: Gpu, shape: GramShape): GramPlan {
   const { blocks } = shape;
   const { software, lanes } = adapterTraits(gpu);
-  if (software && (lanes === 4 || lanes === 8 || lanes === 16)) {
-    const [tileM, tileN] = [blocks >= 8 ? 32 : 16, lanes === 4 ? 8 : 4];
-    const constants = { TILE_M: tileM, TILE_N: tileN, LANES: lanes };
-    return { kernel: subgroupKernel, constants, rows: tileM / 4, columns: (lanes * tileN) / 4 };
+  if (software && lanes === 4) {
+    const tileM = blocks >= 8 ? 32 : 16;
+    return { kernel: quadKernel, constants: { TILE_M: tileM, TILE_N: 8 }, rows: tileM / 4, columns: 8 };
+  }
+  if (software && (lanes === 8 || lanes === 16)) {
+    const tileM = blocks >= 8 ? 32 : 16;
+    const constants = { TILE_M: tileM, TILE_N: 4, LANES: lanes };
+    return { kernel: subgroupKernel, constants, rows: tileM / 4, columns: lanes };
   }
   return plainPlan(shape);
 }
@@ -132,11 +138,13 @@ const assembleKernel = defineKernel<GramCall & { readonly scale: number; readonl
       scale,
     };
   },
-  grid: ({ h: [problems, size] }, limits) => [
-    Math.ceil(size / 64),
-    size,
-    Math.min(problems, limits.maxComputeWorkgroupsPerDimension),
-  ],
+  grid: ({ h: [problems] }, limits, { shape: { channels, blocks, kernel } }) => {
+    const [taps, most] = [kernel[0] * kernel[1], limits.maxComputeWorkgroupsPerDimension];
+    return [
+      Math.min(Math.ceil((problems * channels * blocks) / 64), most),
+      Math.min((taps * (taps + 1)) / 2, most),
+    ];
+  },
   work: ({ h }, { slices }) => 20 * slices * sizeOf(h),
 });
 

@@ -186,14 +186,17 @@ function plainProducts({ blocks, columns: width, kernel, positions, dilation }: 
   return products;
 }
 
-/** The three loops over positions, that innermost which wastes least when taken in fours; 0 stands for the images. */
+/**
+ * The three loops over positions, that innermost which wastes least when taken in fours, of equal ones the longest; 0
+ * stands for the images.
+ */
 function loopsOf(shape: GramShape, { positions }: Product): { count: number; step: number }[] {
   const { blocks, columns, rows, groups, stride, images } = shape;
   const loops = [
     { count: positions[1], step: stride[1] * blocks, length: positions[1] },
     { count: positions[0], step: stride[0] * columns * blocks, length: positions[0] },
-    { count: 0, step: groups * rows * columns * blocks, length: Math.min(images, 16) },
+    { count: 0, step: groups * rows * columns * blocks, length: images },
   ];
   const use = ({ length }: { length: number }): number => length / (4 * Math.ceil(length / 4));
-  return loops.sort((p, q) => use(q) - use(p) || (q.length >= 8 && p.length < 8 ? 1 : 0));
+  return loops.sort((p, q) => use(q) - use(p) || q.length - p.length);
 }

@@ -7,7 +7,7 @@ import { sum } from "../ops/reduce.js";
 import { empty, type Tensor, tensor, zeros } from "../tensor.js";
 import { MOST_BYTES } from "./gram.js";
 import type { GreedyRows, RowsCall } from "./greedy_rows.js";
-import { selectSmallest } from "./selection.js";
+import { maskOf } from "./selection.js";
 
 interface GreedyCall {
   readonly firstRow: number;
@@ -64,9 +64,7 @@ export function rowsOnDevice(rows: Tensor, inverse: Tensor, call: RowsCall): Gre
       const costs = zeros(gpu, [samples, 1, steps, rowsASample]);
       const all = greedyRows(rows, inverse, full(gpu, [shape[0]], steps), costs, call);
       if (pattern) return all;
-      const mask = empty(gpu, costs.shape);
-      const range = { first: 0, end: steps, block: 0 };
-      selectSmallest(costs, full(gpu, [samples, 1, steps], 1), counts, mask, range);
+      const mask = maskOf(costs, full(gpu, [samples, 1, steps], 1), counts);
       const limits = sum(sub(1, mask), { axes: [2] }).reshape([shape[0]]);
       return greedyRows(rows, inverse, limits, costs, call);
     });

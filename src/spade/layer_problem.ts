@@ -71,9 +71,11 @@ export class LayerProblem {
     this.outputs = weight.size / (this.groups * this.size);
     const { groups, size, outputs } = this;
     this.h = zeros(weight.gpu, [samples * groups, size, size]);
-    this.dense = weight.gpu.scope(() =>
-      broadcastTo(this.columnsOf(weight), [samples, groups, size, outputs]),
-    );
+    this.dense = weight.gpu.scope(() => {
+      const columns = this.columnsOf(weight);
+      // A convolution's are a copy already.
+      return isConv && samples === 1 ? columns : broadcastTo(columns, [samples, groups, size, outputs]);
+    });
   }
 
   /** Weights of one sample. */
@@ -99,9 +101,8 @@ export class LayerProblem {
     const alive = new Float32Array(samples * groups * size);
     const damping = new Array<number>(samples).fill(0);
     for (let problem = 0; problem < samples * groups; problem++) {
-      const start = problem * size * size;
-      const factor = upperFactor(values.subarray(start, start + size * size), size, this.damping);
-      u.set(factor.u, start);
+      const [start, end] = [problem * size * size, (problem + 1) * size * size];
+      const factor = upperFactor(values.subarray(start, end), size, this.damping, u.subarray(start, end));
       const sample = Math.floor(problem / groups);
       damping[sample] = Math.max(damping[sample], factor.damping);
       for (let j = 0; j < size; j++) {
@@ -159,11 +160,12 @@ export class LayerProblem {
 
   /** A sample's part of [samples, groups, d, outputs] in the shape of the layer's weight. */
   weightOf(all: Tensor, sample: number): Tensor {
-    const { groups, size, outputs, layer } = this;
+    const { samples, groups, size, outputs, layer } = this;
     const { shape } = layer.parameters.weight;
+    const slicedOut = () => slice(all, [sample, 0, 0, 0], [sample + 1, groups, size, outputs]);
     return all.gpu.scope(() => {
-      const one = slice(all, [sample, 0, 0, 0], [sample + 1, groups, size, outputs]);
-      if (!(layer instanceof Conv2d)) return one.reshape(shape);
+      if (!(layer instanceof Conv2d)) return slicedOut().reshape(shape);
+      const one = samples === 1 ? all : slicedOut();
       return transpose(one.reshape([groups, size, outputs]), [0, 2, 1]).reshape(shape);
     });
   }

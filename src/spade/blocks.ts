@@ -1,0 +1,124 @@
+/** Block OBS on runs of blocks, or what they would remove. */
+import blocksWgsl from "../../shaders/spade_blocks.wgsl";
+import fourRowsWgsl from "../../shaders/spade_blocks_four_rows.wgsl";
+import { defineKernel, gridFor, sizeOf } from "../gpu/kernel.js";
+import { empty, type Tensor } from "../tensor.js";
+
+/** Of every `of` columns of a row, counted from 0, `keep` stay. */
+export interface Pattern {
+  readonly keep: number;
+  readonly of: number;
+}
+
+/** Columns from `first` to `end` of [samples, groups, size, outputs]. */
+export interface ColumnRange {
+  readonly first: number;
+  readonly end: number;
+}
+
+export interface BlocksCall extends ColumnRange {
+  readonly blockSize: number;
+  /** In the place of counts. */
+  readonly pattern?: Pattern;
+  /** Whether the kernels are those for software adapters. */
+  readonly software: boolean;
+}
+
+export interface BlocksTensors {
+  /** [samples, groups, size] */
+  readonly scale: Tensor;
+  /** [samples · groups, size, size]; without it weights are only chosen, and `w` stays as it is. */
+  readonly u?: Tensor;
+  /** u32 [samples, blocks]; without it as many weights of a block go as its mask has zeros. */
+  readonly counts?: Tensor;
+  /** [samples, groups, size, outputs] */
+  readonly w: Tensor;
+  /** As w; written. */
+  readonly mask: Tensor;
+  /** Of `errorsOf`; written. */
+  readonly errors: Tensor;
+}
+
+/** Room for the errors of so many columns: a column's in whole vec4. */
+export function errorsOf({ gpu, shape: [samples, groups, , outputs] }: Tensor, columns: number): Tensor {
+  return empty(gpu, [samples * groups, columns, 4 * Math.ceil(outputs / 4)]);
+}
+
+/** What an invocation holds, and how many there are, of the kernel for few columns. */
+const MOST_COLUMNS = 16;
+const MOST_LANES = 64;
+
+const blocksKernel = defineKernel<BlocksCall>({
+  name: "spade_blocks",
+  wgsl: blocksWgsl,
+  bindings: {
+    scale: "read",
+    u: "optional",
+    counts: "optional",
+    w: "readWrite",
+    mask: "readWrite",
+    errors: "readWrite",
+  },
+  shape: () => ({}),
+  constants: (_shapes, { pattern, software }) => ({
+    PATTERN: pattern !== undefined,
+    WORKGROUP_SIZE: lanesOf(software),
+  }),
+  uniforms: ({ w, counts, errors }, call) => ({
+    ...sizesOf(w, errors),
+    first: call.first,
+    end: call.end,
+    block_size: call.blockSize,
+    block: Math.floor(call.first / call.blockSize),
+    blocks: counts?.[1] ?? 0,
+    keep: call.pattern?.keep ?? 0,
+    length: call.pattern?.of ?? 1,
+    parts: partsOf(w, call),
+  }),
+  grid: ({ w }, limits, call) => gridFor(w[0] * partsOf(w, call), 1, limits),
+  work: ({ w }, call) => workOf(w, call),
+});
+
+const fourRowsKernel = defineKernel<BlocksCall>({
+  name: "spade_blocks_four_rows",
+  wgsl: fourRowsWgsl,
+  bindings: { scale: "read", u: "read", w: "readWrite", mask: "readWrite", errors: "readWrite" },
+  shape: () => ({}),
+  constants: ({ w }) => ({ MOST_COLUMNS, WORKGROUP_SIZE: fourRows(w) <= 16 ? 16 : MOST_LANES }),
+  uniforms: ({ w, errors }, { first, end, blockSize }) => ({
+    ...sizesOf(w, errors),
+    first,
+    end,
+    block_size: blockSize,
+  }),
+  grid: ({ w }, limits) => gridFor(w[0], 1, limits),
+  work: ({ w }, call) => workOf(w, call),
+});
+
+const sizesOf = ([samples, groups, size, outputs]: readonly number[], [, room]: readonly number[]) => ({
+  samples,
+  groups,
+  size,
+  outputs,
+  room,
+});
+
+const fourRows = ([, groups, , outputs]: readonly number[]) => groups * Math.ceil(outputs / 4);
+
+const workOf = (w: readonly number[], { first, end, blockSize }: BlocksCall): number =>
+  ((40 + end - first + blockSize) * sizeOf(w) * (end - first)) / w[2];
+
+const lanesOf = (software: boolean): number => (software ? 64 : 256);
+
+/** Workgroups a sample: with a pattern the rows do not know of each other. */
+function partsOf([, groups, , outputs]: readonly number[], { pattern, software }: BlocksCall): number {
+  return pattern ? Math.ceil((groups * outputs) / lanesOf(software)) : 1;
+}
+
+/** Chooses the weights of all blocks from `first` to `end`, and with u passes their errors on as far as `end`. */
+export function runBlocks({ scale, u, counts, w, mask, errors }: BlocksTensors, call: BlocksCall): void {
+  const isSmall = call.blockSize <= MOST_COLUMNS && fourRows(w.shape) <= MOST_LANES;
+  if (call.software && u && !counts && !call.pattern && isSmall)
+    fourRowsKernel.run({ scale, u, w, mask, errors }, call);
+  else blocksKernel.run({ scale, u, counts, w, mask, errors }, call);
+}
