@@ -10,6 +10,8 @@
 // @constants
 const TILE: u32 = 8u;
 const WORKGROUP_SIZE: u32 = 32u;
+// Whether the activation is tanh or sigmoid: SwiftShader computes both sides of an if, for every value.
+const CURVED: bool = false;
 const UNROLL: bool = true;
 const BLOCKS: u32 = TILE / 4u;
 // @end
@@ -64,8 +66,10 @@ fn hyperbolic_tangent(v: vec4f) -> vec4f {
 }
 
 fn activate(v: vec4f) -> vec4f {
-  if (params.activation == 3u) { return hyperbolic_tangent(v); }
-  if (params.activation == 4u) { return 1.0 / (1.0 + exp(-max(v, vec4f(-80.0)))); }
+  if (CURVED) {
+    if (params.activation == 3u) { return hyperbolic_tangent(v); }
+    return 1.0 / (1.0 + exp(-max(v, vec4f(-80.0))));
+  }
   // Not 0 · v where the slope is 0: that is NaN for -infinity.
   let negative = select(params.slope * v, vec4f(0.0), params.slope == 0.0);
   return select(v, negative, v < vec4f(0.0));

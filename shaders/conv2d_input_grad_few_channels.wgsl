@@ -18,6 +18,8 @@ const STRIDE_X: u32 = 1u;
 const TILE_Y: u32 = 4u;
 const TILE_X: u32 = 4u;
 const WHOLE: bool = true;
+// Whether the activation is tanh or sigmoid: SwiftShader computes both sides of an if, for every value.
+const CURVED: bool = false;
 const TAPS: u32 = KERNEL_Y * KERNEL_X;
 const REACH_Y: u32 = (KERNEL_Y + STRIDE_Y - 1u) / STRIDE_Y;
 const REACH_X: u32 = (KERNEL_X + STRIDE_X - 1u) / STRIDE_X;
@@ -65,8 +67,10 @@ fn hyperbolic_tangent(v: f32) -> f32 {
 }
 
 fn activate(v: f32) -> f32 {
-  if (params.activation == 3u) { return hyperbolic_tangent(v); }
-  if (params.activation == 4u) { return 1.0 / (1.0 + exp(-max(v, -80.0))); }
+  if (CURVED) {
+    if (params.activation == 3u) { return hyperbolic_tangent(v); }
+    return 1.0 / (1.0 + exp(-max(v, -80.0)));
+  }
   // Not 0 · v where the slope is 0: that is NaN for -infinity.
   let negative = select(params.slope * v, 0.0, params.slope == 0.0);
   return select(v, negative, v < 0.0);

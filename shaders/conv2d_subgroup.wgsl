@@ -14,6 +14,8 @@ const TILE_O: u32 = 16u;
 const TILE_P: u32 = 4u;
 const LANES: u32 = 4u;
 const WHOLE: bool = true;
+// Whether the activation is tanh or sigmoid: SwiftShader computes both sides of an if, for every value.
+const CURVED: bool = false;
 const BLOCKS_P: u32 = TILE_P / 4u;
 const LOADS_W: u32 = (TILE_O + LANES - 1u) / LANES;
 // @end
@@ -115,8 +117,10 @@ fn hyperbolic_tangent(v: f32) -> f32 {
 }
 
 fn activate(v: f32) -> f32 {
-  if (params.activation == 3u) { return hyperbolic_tangent(v); }
-  if (params.activation == 4u) { return 1.0 / (1.0 + exp(-max(v, -80.0))); }
+  if (CURVED) {
+    if (params.activation == 3u) { return hyperbolic_tangent(v); }
+    return 1.0 / (1.0 + exp(-max(v, -80.0)));
+  }
   // Not 0 · v where the slope is 0: that is NaN for -infinity.
   let negative = select(params.slope * v, 0.0, params.slope == 0.0);
   return select(v, negative, v < 0.0);

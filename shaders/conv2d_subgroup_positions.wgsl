@@ -15,6 +15,8 @@ const TILE_P: u32 = 16u;
 const TILE_O: u32 = 4u;
 const LANES: u32 = 8u;
 const WHOLE: bool = true;
+// Whether the activation is tanh or sigmoid: SwiftShader computes both sides of an if, for every value.
+const CURVED: bool = false;
 const LOADS: u32 = TILE_P / LANES;
 const BLOCKS_O: u32 = TILE_O / 4u;
 // @end
@@ -92,8 +94,10 @@ fn hyperbolic_tangent(v: vec4f) -> vec4f {
 }
 
 fn activate(v: vec4f) -> vec4f {
-  if (params.activation == 3u) { return hyperbolic_tangent(v); }
-  if (params.activation == 4u) { return 1.0 / (1.0 + exp(-max(v, vec4f(-80.0)))); }
+  if (CURVED) {
+    if (params.activation == 3u) { return hyperbolic_tangent(v); }
+    return 1.0 / (1.0 + exp(-max(v, vec4f(-80.0))));
+  }
   // Not 0 · v where the slope is 0: that is NaN for -infinity.
   let negative = select(params.slope * v, vec4f(0.0), params.slope == 0.0);
   return select(v, negative, v < vec4f(0.0));

@@ -3,7 +3,7 @@ import depthwiseRowWgsl from "../../shaders/conv2d_depthwise_row.wgsl";
 import depthwiseStripWgsl from "../../shaders/conv2d_depthwise_strip.wgsl";
 import type { Gpu } from "../gpu/gpu.js";
 import { defineKernel, gridFor, type Kernel } from "../gpu/kernel.js";
-import { type ConvView, type EpilogueUniforms, resultShape } from "./conv_view.js";
+import { type ConvView, type EpilogueUniforms, epilogueConstants, resultShape } from "./conv_view.js";
 import { adapterTraits } from "./matmul_plan.js";
 
 export const WORKGROUP_SIZE = 32;
@@ -32,7 +32,9 @@ const depthwiseRow = defineKernel<DepthwiseCall>({
   name: "conv2d_depthwise_row",
   wgsl: depthwiseRowWgsl,
   bindings: { x: "read", w: "read", bias: "optional", y: "write" },
-  constants: { TILE: ROW_TILE, WORKGROUP_SIZE },
+  constants: (_shapes, { epilogue }) => {
+    return { TILE: ROW_TILE, WORKGROUP_SIZE, ...epilogueConstants(epilogue) };
+  },
   shape: (_inputs, { view }) => ({ y: resultShape(view) }),
   uniforms: (_shapes, { view: { images, groups, outputs, y, x }, epilogue }) => ({
     images,

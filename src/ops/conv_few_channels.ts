@@ -3,7 +3,14 @@ import inputGradWgsl from "../../shaders/conv2d_input_grad_few_channels.wgsl";
 import { defineKernel, gridFor } from "../gpu/kernel.js";
 import type { Tensor } from "../tensor.js";
 import type { ConvAxis, ConvGeometry } from "./conv_geometry.js";
-import { convWork, type Epilogue, type EpilogueUniforms, epilogueUniforms, imageShape } from "./conv_view.js";
+import {
+  convWork,
+  type Epilogue,
+  type EpilogueUniforms,
+  epilogueConstants,
+  epilogueUniforms,
+  imageShape,
+} from "./conv_view.js";
 
 /** Places of the narrow image that an invocation has: all of what stands over them in the wide one. */
 export interface PlaceTile {
@@ -46,15 +53,16 @@ const inputGrad = defineKernel<FewCall>({
   name: "conv2d_input_grad_few_channels",
   wgsl: inputGradWgsl,
   bindings: { dy: "read", w: "read", bias: "optional", dx: "write" },
-  constants: (_shapes, { geometry: { wideChannels, narrowChannels, y, x }, tile: { tileY, tileX } }) => ({
+  constants: (_shapes, { geometry: { wideChannels, narrowChannels, y, x }, tile, epilogue }) => ({
     OUTPUTS: wideChannels,
     KERNEL_Y: y.kernel,
     KERNEL_X: x.kernel,
     STRIDE_Y: y.stride,
     STRIDE_X: x.stride,
-    TILE_Y: tileY,
-    TILE_X: tileX,
+    TILE_Y: tile.tileY,
+    TILE_X: tile.tileX,
     WHOLE: narrowChannels % 4 === 0,
+    ...epilogueConstants(epilogue),
   }),
   shape: (_inputs, { geometry }) => ({ dx: imageShape(geometry, "wide") }),
   uniforms: (_shapes, { geometry, tile, epilogue }) => {

@@ -11,6 +11,7 @@ import {
   type Direction,
   type Epilogue,
   type EpilogueUniforms,
+  epilogueConstants,
   epilogueUniforms,
   phasePositions,
   resultShape,
@@ -34,7 +35,9 @@ const registerTile = defineKernel<ConvCall>({
   name: "conv2d_register_tile",
   wgsl: registerTileWgsl,
   bindings: { x: "read", w: "read", bias: "optional", y: "write" },
-  constants: (_shapes, { tileO }) => ({ TILE_O: tileO, TILE_P: TILE, WORKGROUP_SIZE }),
+  constants: (_shapes, { tileO, epilogue }) => {
+    return { TILE_O: tileO, TILE_P: TILE, WORKGROUP_SIZE, ...epilogueConstants(epilogue) };
+  },
   shape: (_inputs, { view }) => ({ y: resultShape(view) }),
   uniforms: (_shapes, { view, tileO, epilogue }) => {
     return { ...viewUniforms(view), tiles_o: Math.ceil(view.outputs / tileO), ...epilogue };

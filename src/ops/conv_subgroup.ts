@@ -15,6 +15,7 @@ import {
   type Direction,
   type Epilogue,
   type EpilogueUniforms,
+  epilogueConstants,
   epilogueUniforms,
   phasePositions,
   resultShape,
@@ -54,7 +55,11 @@ const tilesO = ({ outputs }: ConvView, tile: SharedTile): number =>
   Math.ceil(outputs / groupTile(tile).channels);
 const vectors = (channels: number): number => Math.ceil(channels / 4);
 
-const tileSizes = ({ tile: { tileO, tileP } }: SubgroupCall): Constants => ({ TILE_O: tileO, TILE_P: tileP });
+const commonConstants = ({ tile: { tileO, tileP }, epilogue }: SubgroupCall): Constants => ({
+  TILE_O: tileO,
+  TILE_P: tileP,
+  ...epilogueConstants(epilogue),
+});
 const lanesOf = ({ tile }: SubgroupCall): Constants => ({ LANES: tile.lanes });
 const isWhole = ({ view }: SubgroupCall): Constants => ({ WHOLE: view.inputs % 4 === 0 });
 
@@ -68,7 +73,8 @@ function sharedKernel(
     name: `conv2d_${name}`,
     wgsl,
     bindings: { x: "read", w: "read", bias: "optional", y: "write" },
-    constants: (_shapes, call) => Object.assign(tileSizes(call), ...constants.map((part) => part(call))),
+    constants: (_shapes, call) =>
+      Object.assign(commonConstants(call), ...constants.map((part) => part(call))),
     shape: (_inputs, { view }) => ({ y: resultShape(view) }),
     uniforms: (_shapes, call) => {
       return { ...uniforms(call), tiles_o: tilesO(call.view, call.tile), ...call.epilogue };

@@ -134,6 +134,9 @@ export function epilogueUniforms({ bias, activation, slope = DEFAULT_SLOPE }: Ep
   };
 }
 
+/** A constant of the kernels that take these uniforms: what a bend at 0 needs is a third of what all of them need. */
+export const epilogueConstants = ({ activation }: EpilogueUniforms) => ({ CURVED: activation !== 0 });
+
 /** How a weight gradient, a long sum, may be cut into parts. */
 export interface PartLimits {
   readonly wantedInvocations: number;
