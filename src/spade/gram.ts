@@ -30,9 +30,6 @@ const channelsLast = defineKernel<GramShape>({
   wgsl: channelsLastWgsl,
   bindings: { x: "read", y: "write" },
   shape: ({ x }, { groups, rows, columns, blocks }) => ({ y: [x[0], groups, rows, columns, 4 * blocks] }),
-  constants: (_shapes, { rows, columns }) => ({
-    LANES: Math.min(64, 2 ** Math.ceil(Math.log2(rows * columns))),
-  }),
   uniforms: ({ x }, { groups, channels, blocks, rows, columns, inside }) => ({
     planes: x[0] * groups,
     channels,
@@ -44,7 +41,7 @@ const channelsLast = defineKernel<GramShape>({
     top: inside[0],
     left: inside[1],
   }),
-  grid: ({ x }, limits, { groups, blocks }) => gridFor(x[0] * groups * blocks, 1, limits),
+  grid: ({ x }, limits, { groups, rows, blocks }) => gridFor(x[0] * groups * rows * blocks, 32, limits),
 });
 
 interface GramCall {
