@@ -27,7 +27,10 @@ export interface SpeedRow {
   /** Median over the rounds, of all traces together; the least and the most. */
   readonly seconds: number;
   readonly range: readonly [number, number];
-  /** Of the pass over all copies and the upper halves of the Hessians as matrix products, a multiply-add as two. */
+  /**
+   * Of the method as it is written, a multiply-add as two: the pass over all copies, the upper halves of the Hessians as
+   * matrix products, factor, inverse and factor of each, and the updates of the weights.
+   */
   readonly gflop: number;
   /** `gflop` at `matmulRate`. */
   readonly secondsAtMatmulRate: number;
@@ -198,21 +201,25 @@ interface TraceSize {
   readonly ratios: Ratios;
 }
 
-/** Of one image's trace: 2 a weight and position for the pass, d² a position for the upper half of a layer's Hessian. */
+/**
+ * Of one image's trace: 2 a weight and position of a copy for the pass; for each pruned layer of d inputs an output d² a
+ * position of a copy for the upper half of the Hessian, 4/3 d³ for its chain of factors, and d² an output for the updates.
+ */
 function traceFlop(model: Sequential, { image: [, ...shape], samples, ratios }: TraceSize): number {
   const pruned = prunedLayers(model, ratios);
-  let [flop, at]: [number, readonly number[]] = [0, [1, ...shape]];
+  let [aCopy, once, at]: [number, number, readonly number[]] = [0, 0, [1, ...shape]];
   for (const layer of model.layers) {
     const out = layer.outputShape(at);
     if (layer instanceof Conv2d || layer instanceof Dense) {
       const { weight } = layer.parameters;
       const positions = out.slice(2).reduce((product, size) => product * size, 1);
       const inputs = weight.size / (layer instanceof Conv2d ? weight.shape[0] : weight.shape[1]);
-      flop += positions * (2 * weight.size + (pruned.has(layer) ? inputs ** 2 : 0));
+      aCopy += positions * (2 * weight.size + (pruned.has(layer) ? inputs ** 2 : 0));
+      if (pruned.has(layer)) once += (4 / 3) * inputs ** 3 + inputs * weight.size;
     }
     at = out;
   }
-  return samples * flop;
+  return samples * aCopy + once;
 }
 
 export function printSpeed({ rows, matmulRate, batchGain }: Speed): void {

@@ -23,6 +23,8 @@ export interface SampleBatch {
   readonly first: number;
   readonly count: number;
   readonly problems: ReadonlyMap<string, LayerProblem>;
+  /** What the dense network makes of the samples themselves, [count, classes]. */
+  readonly dense: Tensor;
 }
 
 /** Made by `calibrate`, used by `solve` as often as wanted: factors and solved layers are kept until `dispose`. */
@@ -53,7 +55,10 @@ export class Calibration {
   dispose(): void {
     if (this.disposed) return;
     this.disposed = true;
-    for (const { problems } of this.batches) for (const problem of problems.values()) problem.dispose();
+    for (const { problems, dense } of this.batches) {
+      for (const problem of problems.values()) problem.dispose();
+      dense.dispose();
+    }
     if (this.ownsModel) this.model.dispose();
     this.samples.dispose();
   }
@@ -99,6 +104,7 @@ export async function calibrateFor(
   const fold = options.batchNorm === "fold";
   const network = fold ? foldBatchNorm(model) : model;
   const batches: SampleBatch[] = [];
+  const opened: LayerProblem[] = [];
   const seconds = { augment: 0, hessian: 0 };
   try {
     const sites = layersNamed(network, options.layers);
@@ -106,15 +112,23 @@ export async function calibrateFor(
     for (let first = 0; first < samples.shape[0]; first += plan.batch) {
       const count = Math.min(plan.batch, samples.shape[0] - first);
       const problems = new Map<string, LayerProblem>();
-      batches.push({ first, count, problems });
-      for (const { name, layer } of sites) problems.set(name, new LayerProblem(name, layer, count, damping));
+      for (const { name, layer } of sites) {
+        const problem = new LayerProblem(name, layer, count, damping);
+        opened.push(problem);
+        problems.set(name, problem);
+      }
+      const own = rowsOf(samples, first, count);
       const from = rowsOf(options.calibration ?? samples, first, count);
       await addCopies(network, from, problems, plan.images, options, { seconds, factored });
       from.dispose();
+      const dense = samples.gpu.scope(() => network.forward(own).y);
+      own.dispose();
+      batches.push({ first, count, problems, dense });
     }
     return new Calibration(network, fold, samples.reshape(samples.shape), batches, seconds);
   } catch (error) {
-    for (const { problems } of batches) for (const problem of problems.values()) problem.dispose();
+    for (const problem of opened) problem.dispose();
+    for (const { dense } of batches) dense.dispose();
     if (fold) network.dispose();
     throw error;
   }

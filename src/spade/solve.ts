@@ -92,8 +92,8 @@ function networkOf(
 
 /** What the traces tell of themselves, in one read-back. */
 async function measure(
-  { model, samples }: Calibration,
-  { first, count }: SampleBatch,
+  { samples }: Calibration,
+  { first, count, dense }: SampleBatch,
   solved: ReadonlyMap<string, Solved>,
   networks: readonly Sequential[],
 ): Promise<SampleFacts[]> {
@@ -106,12 +106,12 @@ async function measure(
         samples.shape.map((_, axis) => (axis === 0 ? first + index : 0)),
         samples.shape.map((size, axis) => (axis === 0 ? first + index + 1 : size)),
       );
-    const logits = networks.map((network, index) => {
-      const x = one(index);
-      return concat([model.forward(x).y, network.forward(x).y], 1);
-    });
+    const traced = concat(
+      networks.map((network, index) => network.forward(one(index)).y),
+      0,
+    );
     const errors = layers.flatMap(({ error, energy, removed }) => [error, energy, removed]);
-    return { logits: concat(logits, 0), errors: errors.length > 0 ? concat(errors, 0) : undefined };
+    return { logits: concat([dense, traced], 1), errors: errors.length > 0 ? concat(errors, 0) : undefined };
   });
   try {
     const [logits, errors] = await Promise.all([results.logits.data(), results.errors?.data()]);
