@@ -86,13 +86,13 @@ test("8 lanes: positions are shared where every lane has channels of its own, we
 
 test("4 lanes: quads, tall ones for much work, wide ones for many channels", () => {
   assert.equal(names(narrow, "toNarrow", large), [
-    "quad 8×64",
+    "quad 8×48",
     "columns",
     "direct",
     "quad 8×32",
     "quad 8×16",
   ]);
-  assert.is(names(narrow, "toWide", large)[0], "quad 8×64");
+  assert.is(names(narrow, "toWide", large)[0], "quad 8×48");
   const small: [number[], number[]] = [
     [1, 16, 20, 20],
     [16, 16, 3, 3],

@@ -28,7 +28,7 @@ const FORMS: readonly ((lanes: number) => ConvForm)[] = [
   (lanes) => byPositions(4, lanes, lanes),
   (lanes) => byPositions(8, 3 * lanes, lanes),
   () => byQuad(4, 16),
-  () => byQuad(8, 32),
+  () => byQuad(8, 48),
   () => byQuad(4, 64),
 ];
 const NAMES = FORMS.map((form) => form(4).name.replace(/ of .*/, ""));

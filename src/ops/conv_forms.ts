@@ -80,7 +80,7 @@ const SHARED_CHANNELS = 9;
 const LEAST_USE = 0.75;
 /** … and from so many positions on putting the weights in order costs little beside them. */
 const MANY_POSITIONS = 128;
-/** From so many operations on, the taller tile of a quad is worth that it takes a second to compile. */
+/** From so many operations on, the taller tile of a quad is worth that it takes up to a second to compile. */
 const TALL_WORK = 3e7;
 
 /** Below so many operations three dispatches cost more than they save. */
@@ -133,7 +133,8 @@ function sharedForms(
   }
   if (lanes !== 4) return [];
   const isTall = !deterministic && convWork(geometry) >= TALL_WORK && phasePositions(view) > 32;
-  const tiles = isTall ? [byQuad(tileO, 64), byQuad(tileO, 32)] : [byQuad(tileO, 32), byQuad(tileO, 64)];
+  const tall = byQuad(tileO, tileO === 8 ? 48 : 64);
+  const tiles = isTall ? [tall, byQuad(tileO, 32)] : [byQuad(tileO, 32), tall];
   return [...tiles, byQuad(tileO, 16)];
 }
 
