@@ -1,4 +1,4 @@
-import { type Gpu, randomUniform, type Tensor, tensor, ValueError, zeros } from "handgrad";
+import { copy, type Gpu, randomUniform, type Tensor, tensor, ValueError, zeros } from "handgrad";
 import {
   activation,
   batchNorm,
@@ -41,6 +41,7 @@ import { addGram, gramPlan, plainPlan } from "../src/spade/gram.js";
 import { gramShape } from "../src/spade/gram_items.js";
 import { rowsOnHost } from "../src/spade/greedy_host.js";
 import { LayerProblem, type Solution } from "../src/spade/layer_problem.js";
+import { fastPass } from "../src/spade/network.js";
 import { solveLayer } from "../src/spade/solve_layer.js";
 import { assertClose, assertExact } from "./helpers/compare.js";
 import { assertRejects } from "./helpers/errors.js";
@@ -479,6 +480,33 @@ spade("batch norm folded gives the same dense network, and other layers by name"
   for (const held of [a, b, folded, ...traces]) held.dispose();
   dispose();
 });
+
+spade(
+  "the pass that calibrates folds batch norm away, keeps names, and takes nothing from the network",
+  async () => {
+    const gpu = await sharedGpu();
+    const block = [conv2d(6, 6, 3, { padding: 1 }), batchNorm(6), activation("relu")] as const;
+    const records = [
+      ...MODEL.slice(0, 6),
+      residual(block, [conv2d(6, 6, 1), batchNorm(6)]),
+      ...MODEL.slice(8),
+    ];
+    const model = buildModel(gpu, records, { seed: 3 });
+    const norm = Array.from({ length: 6 }, (_, channel) => 0.5 + channel / 4);
+    for (const [name, held] of Object.entries(model.buffers))
+      if (/running/.test(name)) copy(tensor(gpu, norm), { out: held });
+    const x = randomUniform(gpu, [2, 1, 8, 8], { seed: 4 });
+    const { network, names } = fastPass(model);
+    const [fast, plain] = [network, model].map((which) => gpu.scope(() => which.forward(x).y));
+    assertClose(await fast.data(), await plain.data(), { tolerance: 1e-4, what: "logits" });
+    const kept = ["0", "1", "2", "3", "5", "6.body.0", "6.body.2", "6.shortcut.0", "7", "8", "9", "10"];
+    assert.equal([...names.values()].sort(), kept.sort());
+    network.dispose();
+    const again = gpu.scope(() => model.forward(x).y);
+    assertExact(await again.data(), await plain.data());
+    for (const held of [fast, plain, again, x, model]) held.dispose();
+  },
+);
 
 spade("the control calibrates on another sample", async () => {
   const { gpu, model, x, dispose } = await bench();

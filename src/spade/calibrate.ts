@@ -14,7 +14,7 @@ import { gaussianNoise } from "./augmentations.js";
 import { addGram, MOST_BYTES } from "./gram.js";
 import { type GramShape, gramShape } from "./gram_items.js";
 import { LayerProblem } from "./layer_problem.js";
-import { foldBatchNorm } from "./network.js";
+import { type FastPass, fastPass, foldBatchNorm } from "./network.js";
 import type { CalibrationOptions } from "./options.js";
 import { layersNamed, type PrunableLayer } from "./sites.js";
 
@@ -103,6 +103,7 @@ export async function calibrateFor(
   checkOptions(model, samples, options);
   const fold = options.batchNorm === "fold";
   const network = fold ? foldBatchNorm(model) : model;
+  const pass = fastPass(network);
   const batches: SampleBatch[] = [];
   const opened: LayerProblem[] = [];
   const seconds = { augment: 0, hessian: 0 };
@@ -119,7 +120,7 @@ export async function calibrateFor(
       }
       const own = rowsOf(samples, first, count);
       const from = rowsOf(options.calibration ?? samples, first, count);
-      await addCopies(network, from, problems, plan.images, options, { seconds, factored });
+      await addCopies(pass, from, problems, plan.images, options, { seconds, factored });
       from.dispose();
       const dense = samples.gpu.scope(() => network.forward(own).y);
       own.dispose();
@@ -131,12 +132,14 @@ export async function calibrateFor(
     for (const { dense } of batches) dense.dispose();
     if (fold) network.dispose();
     throw error;
+  } finally {
+    pass.network.dispose();
   }
 }
 
 /** Adds the copies of some samples to their Hessians, as many of them at a time as the plan says. */
 async function addCopies(
-  model: Sequential,
+  pass: FastPass,
   samples: Tensor,
   problems: ReadonlyMap<string, LayerProblem>,
   images: number,
@@ -155,7 +158,7 @@ async function addCopies(
     // The pass is recorded while the device makes the copies, so that it finds its work when they are done.
     const copied = gpu.unlessLost(gpu.device.queue.onSubmittedWorkDone()).then(() => performance.now());
     copied.catch(() => {}); // whoever waits below sees the error
-    const inputs = gpu.scope(() => inputsOf(model, x, problems));
+    const inputs = gpu.scope(() => inputsOf(pass, x, problems));
     x.dispose();
     // The layers whose factors take longest first, so that they are ready with the last Hessian.
     const sized = [...inputs].map(([name, input]) => ({
@@ -185,25 +188,16 @@ async function addCopies(
 const STREAMS_A_CHUNK = 64;
 
 /** The layers' inputs in one pass of the network in evaluation mode. */
-function inputsOf(model: Sequential, x: Tensor, wanted: ReadonlyMap<string, unknown>): Map<string, Tensor> {
+function inputsOf({ network, names }: FastPass, x: Tensor, wanted: ReadonlyMap<string, unknown>) {
   const found = new Map<string, Tensor>();
-  const { saved } = model.forward(x);
-  const visit = (layer: Layer, kept: Saved, name: string): void => {
-    if (wanted.has(name)) found.set(name, kept.tensors.x.reshape(kept.tensors.x.shape));
-    const parts: readonly (readonly [string, Layer])[] =
-      layer instanceof Sequential
-        ? layer.layers.map((inner, index) => [String(index), inner] as const)
-        : layer instanceof Residual
-          ? [
-              ["body", layer.body] as const,
-              ...(layer.shortcut ? [["shortcut", layer.shortcut] as const] : []),
-            ]
-          : [];
-    parts.forEach(([part, inner], index) => {
-      visit(inner, kept.inner?.[index] as Saved, name === "" ? part : `${name}.${part}`);
-    });
+  const visit = (layer: Layer, { tensors, inner = [] }: Saved): void => {
+    const name = names.get(layer);
+    if (name !== undefined && wanted.has(name)) found.set(name, tensors.x.reshape(tensors.x.shape));
+    const isResidual = layer instanceof Residual;
+    const parts = layer instanceof Sequential ? layer.layers : isResidual ? [layer.body, layer.shortcut] : [];
+    for (const [index, part] of parts.entries()) if (part) visit(part, inner[index]);
   };
-  visit(model, saved, "");
+  visit(network, network.forward(x).saved);
   return found;
 }
 
