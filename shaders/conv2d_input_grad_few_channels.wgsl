@@ -108,7 +108,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   // @scalars
   var sum: array<array<array<f32, OUT_X>, OUT_Y>, OUTPUTS>;
   // @scalars
-  var patch: array<array<vec4f, PATCH_X>, PATCH_Y>;
+  var piece: array<array<vec4f, PATCH_X>, PATCH_Y>;
   var w_at = planes % params.groups * params.inputs * OUTPUTS * TAPS;
   for (var c = 0u; c < params.inputs; c += 4u) {
     let there = vec4<bool>(WHOLE) | (c + vec4u(0u, 1u, 2u, 3u) < vec4u(params.inputs));
@@ -118,7 +118,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
       for (var b = 0u; b < PATCH_X; b++) {
         let at = row_at[a] + b;
         let four = vec4f(dy[at], dy[at + plane], dy[at + 2u * plane], dy[at + 3u * plane]);
-        patch[a][b] = select(vec4f(0.0), four, there & vec4<bool>(row_inside[a] && column_inside[b]));
+        piece[a][b] = select(vec4f(0.0), four, there & vec4<bool>(row_inside[a] && column_inside[b]));
       }
       row_at[a] += 4u * plane;
     }
@@ -139,7 +139,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
               for (var q = 0u; q < TILE_Y; q++) {
                 // @unroll
                 for (var p = 0u; p < TILE_X; p++) {
-                  sum[o][q * STRIDE_Y + r][p * STRIDE_X + s] += dot(four, patch[q + REACH_Y - 1u - t][p + REACH_X - 1u - u]);
+                  sum[o][q * STRIDE_Y + r][p * STRIDE_X + s] += dot(four, piece[q + REACH_Y - 1u - t][p + REACH_X - 1u - u]);
                 }
               }
             }
