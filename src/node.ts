@@ -11,7 +11,8 @@ export { type AdapterAttempt, listAdapters } from "./node/adapter.js";
  * Opens a GPU on Node: hardware if there is any, else a software adapter that works (a lavapipe that Dawn accepts,
  * else SwiftShader out of the optional package `@sparticuz/chromium`). `gpu.info` tells which it is.
  *
- * The process stays alive until `gpu.dispose()`, and exits by itself after it.
+ * The process stays alive until `gpu.dispose()`, and exits by itself after it. While something waits for a software
+ * adapter, each turn of the event loop pauses, for up to a millisecond, and leaves the adapter the core.
  *
  * @param options `device`: the caller's own device, which is used and never destroyed; `adapter`: "hardware",
  *   "software", "swiftshader", "lavapipe" or a part of the adapter's description (the environment variable

@@ -10,6 +10,7 @@ const PAUSE = { share: 0.05, least: 0.02, most: 1 };
 /** Pauses in every turn of the event loop while work of the device is waited for. */
 export function paceWaits(lifetime: Lifetime): void {
   const cell = new Int32Array(new SharedArrayBuffer(4));
+  if (!maySleep(cell)) return;
   let turning = false;
   let start = 0;
   const turn = (): void => {
@@ -24,4 +25,13 @@ export function paceWaits(lifetime: Lifetime): void {
     if (!turning) setImmediate(turn);
     turning = true;
   };
+}
+
+/** Some hosts with a page of their own do not let its thread sleep. */
+function maySleep(cell: Int32Array): boolean {
+  try {
+    return Atomics.wait(cell, 0, 1, 0) === "not-equal";
+  } catch {
+    return false;
+  }
 }
