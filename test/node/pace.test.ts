@@ -20,17 +20,22 @@ function turnsIn(milliseconds: number): Promise<number> {
   });
 }
 
+/** The most turns of three short spans: other processes may have taken the core in one. */
+async function atFullSpeed(): Promise<number> {
+  return Math.max(await turnsIn(10), await turnsIn(10), await turnsIn(10));
+}
+
 test("the event loop turns slowly while something is waited for, at full speed before and after", async () => {
   const lifetime = new Lifetime();
   paceWaits(lifetime);
-  const before = await turnsIn(30);
+  const before = await atFullSpeed();
   const wait = lifetime.unlessEnded(new Promise((resolve) => setTimeout(resolve, 90, "done")));
   const during = await turnsIn(60);
   assert.is(await wait, "done");
-  const after = await turnsIn(30);
+  const after = await atFullSpeed();
   // A twentieth of the time waited so far, at least 0.02 ms, at most 1 ms.
   assert.ok(during <= 300, `${during} turns in 60 ms`);
-  for (const turns of [before, after]) assert.ok(turns > 300, `${turns} turns in 30 ms`);
+  for (const turns of [before, after]) assert.ok(turns > 100, `${turns} turns in 10 ms`);
 });
 
 test("a software adapter is waited for at that pace", async () => {
