@@ -118,12 +118,10 @@ export async function calibrateFor(
         opened.push(problem);
         problems.set(name, problem);
       }
-      const own = rowsOf(samples, first, count);
       const from = rowsOf(options.calibration ?? samples, first, count);
       await addCopies(pass, from, problems, plan.images, options, { seconds, factored });
       from.dispose();
-      const dense = samples.gpu.scope(() => network.forward(own).y);
-      own.dispose();
+      const dense = samples.gpu.scope(() => network.forward(rowsOf(samples, first, count)).y);
       batches.push({ first, count, problems, dense });
     }
     return new Calibration(network, fold, samples.reshape(samples.shape), batches, seconds);
@@ -188,7 +186,11 @@ async function addCopies(
 const STREAMS_A_CHUNK = 64;
 
 /** The layers' inputs in one pass of the network in evaluation mode. */
-function inputsOf({ network, names }: FastPass, x: Tensor, wanted: ReadonlyMap<string, unknown>) {
+function inputsOf(
+  { network, names }: FastPass,
+  x: Tensor,
+  wanted: ReadonlyMap<string, unknown>,
+): Map<string, Tensor> {
   const found = new Map<string, Tensor>();
   const visit = (layer: Layer, { tensors, inner = [] }: Saved): void => {
     const name = names.get(layer);

@@ -10,20 +10,23 @@ import type { Tensor } from "../tensor.js";
 
 /**
  * The same network, its layers sharing the other's tensors but for those that `replace` gives.
- * @param replace called with the name of every layer that is no container
+ * @param replace called with the name of every layer that is no container; null leaves the layer out
  */
 export function rebuild(
   model: Sequential,
-  replace: (name: string, layer: Layer) => Layer | undefined,
+  replace: (name: string, layer: Layer) => Layer | null | undefined,
   prefix = "",
 ): Sequential {
   return new Sequential(
-    model.layers.map((layer, index) => {
+    model.layers.flatMap((layer, index) => {
       const name = `${prefix}${index}`;
       if (layer instanceof Sequential) return rebuild(layer, replace, `${name}.`);
-      if (!(layer instanceof Residual)) return replace(name, layer) ?? shareLayer(layer);
-      const body = rebuild(layer.body, replace, `${name}.body.`);
-      return new Residual(body, layer.shortcut && rebuild(layer.shortcut, replace, `${name}.shortcut.`));
+      if (layer instanceof Residual) {
+        const body = rebuild(layer.body, replace, `${name}.body.`);
+        return new Residual(body, layer.shortcut && rebuild(layer.shortcut, replace, `${name}.shortcut.`));
+      }
+      const other = replace(name, layer);
+      return other === null ? [] : (other ?? shareLayer(layer));
     }),
   );
 }
@@ -33,26 +36,13 @@ export function rebuild(
  * W' = W γ / σ, b' = β + (b - μ) γ / σ. The norm stays as the identity, so that the layers keep their names.
  */
 export function foldBatchNorm(model: Sequential): Sequential {
-  const folded = new Map<Layer, Layer>();
-  const visit = (layers: readonly Layer[]): void => {
-    layers.forEach((layer, index) => {
-      const next = layers[index + 1];
-      if ((layer instanceof Conv2d || layer instanceof Dense) && next instanceof BatchNorm) {
-        folded.set(layer, foldedInto(layer, next));
-        folded.set(next, identity(next));
-      }
-      if (layer instanceof Sequential) visit(layer.layers);
-      if (layer instanceof Residual)
-        for (const part of [layer.body, layer.shortcut]) visit(part?.layers ?? []);
-    });
-  };
-  visit(model.layers);
+  const folded = foldings(model, identity);
   return rebuild(model, (_name, layer) => folded.get(layer));
 }
 
 /**
- * The same function in evaluation mode with fewer passes over the images: each batch norm is multiplied into the layer
- * right before it and left out, so that an activation behind it joins that layer's kernel.
+ * The same function in evaluation mode with fewer passes over the images: as `foldBatchNorm`, the norms left out, so that
+ * an activation behind one joins the kernel of the layer before it.
  */
 export interface FastPass {
   /** With tensors of its own that share the other's buffers. */
@@ -62,27 +52,33 @@ export interface FastPass {
 }
 
 export function fastPass(model: Sequential): FastPass {
+  const folded = foldings(model, () => null);
   const names = new Map<Layer, string>();
-  const build = ({ layers }: Sequential, prefix: string): Sequential => {
-    const built: Layer[] = [];
-    for (let index = 0; index < layers.length; index++) {
-      const [layer, next] = [layers[index], layers[index + 1]];
-      const name = `${prefix}${index}`;
-      if (layer instanceof Sequential) built.push(build(layer, `${name}.`));
-      else if (layer instanceof Residual) {
-        const body = build(layer.body, `${name}.body.`);
-        built.push(new Residual(body, layer.shortcut && build(layer.shortcut, `${name}.shortcut.`)));
-      } else {
-        const isFolded = (layer instanceof Conv2d || layer instanceof Dense) && next instanceof BatchNorm;
-        const own = isFolded ? foldedInto(layer, next) : shareLayer(layer);
-        names.set(own, name);
-        built.push(own);
-        if (isFolded) index++;
+  const network = rebuild(model, (name, layer) => {
+    const own = folded.has(layer) ? folded.get(layer) : shareLayer(layer);
+    if (own) names.set(own, name);
+    return own;
+  });
+  return { network, names };
+}
+
+/** What takes the place of the layers that are folded, and of the norms behind them. */
+function foldings<T>(model: Sequential, inPlaceOf: (norm: BatchNorm) => T): Map<Layer, Layer | T> {
+  const folded = new Map<Layer, Layer | T>();
+  const visit = (layers: readonly Layer[]): void => {
+    layers.forEach((layer, index) => {
+      const next = layers[index + 1];
+      if ((layer instanceof Conv2d || layer instanceof Dense) && next instanceof BatchNorm) {
+        folded.set(layer, foldedInto(layer, next));
+        folded.set(next, inPlaceOf(next));
       }
-    }
-    return new Sequential(built);
+      if (layer instanceof Sequential) visit(layer.layers);
+      if (layer instanceof Residual)
+        for (const part of [layer.body, layer.shortcut]) visit(part?.layers ?? []);
+    });
   };
-  return { network: build(model, ""), names };
+  visit(model.layers);
+  return folded;
 }
 
 function foldedInto(layer: Conv2d | Dense, norm: BatchNorm): Layer {
