@@ -56,7 +56,7 @@ async function main(): Promise<void> {
     const square = cases.find(({ name }) => name === `matmul ${size}×${size}×${size}`);
     if (!square) throw new Error(`--size ${size}: 128, 256, 512 or 1024 is taken`);
     const load = loadavg()[0];
-    const roof = await measureRoof(gpu, { quick: true });
+    const { roof } = await measureRoof(gpu, { quick: true });
     const list = await climb(gpu, square, roof.gflops, pairs);
     const { vendor, architecture, device, description, kind, driver } = gpu.info;
     const machine = { load, cores: availableParallelism() };

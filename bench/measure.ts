@@ -30,12 +30,16 @@ export interface Measured {
   readonly timings: Readonly<Record<string, Timing>>;
   /** What handgrad ran. */
   readonly variants: readonly CaseVariant[];
+  /** The fastest of the roof's runs between the rounds, GFLOP/s. */
+  readonly roofGflops?: number;
 }
 
 export interface MeasureOptions {
   readonly rounds: number;
   /** A timed batch takes about so long. */
   readonly batchMilliseconds: number;
+  /** One run of what reached the roof, GFLOP/s: a machine that slows down for a while slows both. */
+  readonly roof?: () => Promise<number>;
 }
 
 const failed = (problem: string, error = Number.NaN, firstMs = Number.NaN): Timing => ({
@@ -49,7 +53,7 @@ const failed = (problem: string, error = Number.NaN, firstMs = Number.NaN): Timi
 export async function measureCase(
   which: Case,
   contenders: readonly Contender[],
-  { rounds, batchMilliseconds }: MeasureOptions,
+  { rounds, batchMilliseconds, roof }: MeasureOptions,
 ): Promise<Measured> {
   const inputs = which.inputs();
   const timings: Record<string, Timing> = {};
@@ -81,7 +85,9 @@ export async function measureCase(
       timings[contender.name] = failed((error as Error).message);
     }
   }
+  let roofGflops: number | undefined;
   for (let round = 0; round < rounds; round++) {
+    if (roof && which.flops !== undefined) roofGflops = Math.max(roofGflops ?? 0, await roof());
     // The order turns, so that nobody always follows the same neighbor.
     for (let i = 0; i < runners.length; i++) {
       const runner = runners[(i + round) % runners.length];
@@ -100,7 +106,7 @@ export async function measureCase(
     timings[contender.name] = { ms: at(0.5), spread: (at(0.75) - at(0.25)) / 2 / at(0.5), error, firstMs };
   }
   const own = contenders.find((contender) => contender instanceof Handgrad);
-  return { name: which.name, timings, variants: own?.variants ?? [] };
+  return { name: which.name, timings, variants: own?.variants ?? [], roofGflops };
 }
 
 /** Milliseconds from any fixed moment: of the wall's clock, or of this process' processor time. */

@@ -13,6 +13,8 @@ export interface CaseResult {
     gflops?: number;
     gbs?: number;
     roofShare?: number;
+    /** The roof that the share is of, where it was measured between the case's rounds. */
+    roofGflops?: number;
     spread?: number;
     firstMs?: number;
     problem?: string;
@@ -42,18 +44,18 @@ export interface BenchResult {
 
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
-export function caseResult(which: Case, { timings, variants }: Measured, roof: Roof): CaseResult {
+export function caseResult(which: Case, { timings, variants, roofGflops }: Measured, roof: Roof): CaseResult {
   const own: Timing = timings.handgrad;
   const gflops = which.flops === undefined ? undefined : which.flops / own.ms / 1e6;
   const gbs = which.bytes === undefined ? undefined : which.bytes / own.ms / 1e6;
-  const share = gflops !== undefined ? gflops / roof.gflops : (gbs ?? Number.NaN) / roof.copyGBs;
+  const share = gflops !== undefined ? gflops / (roofGflops ?? roof.gflops) : (gbs ?? Number.NaN) / roof.copyGBs;
   const peers: Record<string, { ms: number | null; spread?: number; problem?: string }> = {};
   for (const [name, { ms, spread, problem }] of Object.entries(timings)) {
     if (name !== "handgrad") peers[name] = problem ? { ms: null, problem } : { ms, spread };
   }
   const ours = own.problem
     ? { ms: null, problem: own.problem }
-    : { ms: finite(own.ms), gflops, gbs, roofShare: share, spread: own.spread, firstMs: own.firstMs };
+    : { ms: finite(own.ms), gflops, gbs, roofShare: share, roofGflops, spread: own.spread, firstMs: own.firstMs };
   return { name: which.name, group: which.group, shape: which.shape, ours, peers, variants };
 }
 

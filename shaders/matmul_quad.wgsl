@@ -83,6 +83,11 @@ fn swap(v: vec4f, turn: u32) -> vec4f {
   return v;
 }
 
+// row · columns, written as four dots: of all forms SwiftShader makes the least code of this one.
+fn times(row: vec4f, columns: mat4x4f) -> vec4f {
+  return vec4f(dot(row, columns[0]), dot(row, columns[1]), dot(row, columns[2]), dot(row, columns[3]));
+}
+
 @compute @workgroup_size(4)
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -121,30 +126,12 @@ fn main(
   // @scalars
   var sum: array<array<array<vec4f, BLOCKS_N>, ROWS>, 4>;
   // @scalars
-  var a_row: array<vec4f, ROWS>;
+  var turned: array<array<mat4x4f, BLOCKS_N>, 4>;
   let first_step = part % params.slices * params.depth / STEP;
   let last_step = min(first_step + params.depth / STEP, params.k / STEP);
   for (var step = first_step; step < last_step; step++) {
     // @unroll
     for (var u = 0u; u < BLOCKS_K; u++) {
-      if (TRANSPOSE_A) {
-        // @unroll
-        for (var i = 0u; i < BLOCKS_M; i++) {
-          let first = a_at[i] + (step * STEP + 4u * u) * m4;
-          let four = transpose(mat4x4f(a[first], a[first + m4], a[first + 2u * m4], a[first + 3u * m4]));
-          a_row[4u * i] = four[0];
-          a_row[4u * i + 1u] = four[1];
-          a_row[4u * i + 2u] = four[2];
-          a_row[4u * i + 3u] = four[3];
-        }
-      } else {
-        // @unroll
-        for (var i = 0u; i < ROWS; i++) {
-          a_row[i] = a[a_at[i] + step * BLOCKS_K + u];
-        }
-      }
-      // A 4 × 4 block of op(b) times 4 values of a: 4 sums of 4 products each, one after the other, so that
-      // few values are alive at a time.
       // @unroll
       for (var j = 0u; j < BLOCKS_N; j++) {
         var block: mat4x4f;
@@ -153,17 +140,42 @@ fn main(
           let c1 = b[b_at[4u * j + 1u] + step * BLOCKS_K + u];
           let c2 = b[b_at[4u * j + 2u] + step * BLOCKS_K + u];
           let c3 = b[b_at[4u * j + 3u] + step * BLOCKS_K + u];
-          block = transpose(mat4x4f(c0, c1, c2, c3));
+          block = mat4x4f(c0, c1, c2, c3);
         } else {
           let first = b_at[j] + (step * STEP + 4u * u) * n4;
-          block = mat4x4f(b[first], b[first + n4], b[first + 2u * n4], b[first + 3u * n4]);
+          block = transpose(mat4x4f(b[first], b[first + n4], b[first + 2u * n4], b[first + 3u * n4]));
         }
         // @unroll
         for (var t = 0u; t < 4u; t++) {
-          let turned = mat4x4f(swap(block[0], t), swap(block[1], t), swap(block[2], t), swap(block[3], t));
+          turned[t][j] = mat4x4f(swap(block[0], t), swap(block[1], t), swap(block[2], t), swap(block[3], t));
+        }
+      }
+      if (TRANSPOSE_A) {
+        // @unroll
+        for (var i = 0u; i < BLOCKS_M; i++) {
+          let first = a_at[i] + (step * STEP + 4u * u) * m4;
+          let four = transpose(mat4x4f(a[first], a[first + m4], a[first + 2u * m4], a[first + 3u * m4]));
           // @unroll
-          for (var i = 0u; i < ROWS; i++) {
-            sum[t][i][j] += turned * a_row[i];
+          for (var r = 0u; r < 4u; r++) {
+            // @unroll
+            for (var j = 0u; j < BLOCKS_N; j++) {
+              // @unroll
+              for (var t = 0u; t < 4u; t++) {
+                sum[t][4u * i + r][j] += times(four[r], turned[t][j]);
+              }
+            }
+          }
+        }
+      } else {
+        // @unroll
+        for (var i = 0u; i < ROWS; i++) {
+          let row = a[a_at[i] + step * BLOCKS_K + u];
+          // @unroll
+          for (var j = 0u; j < BLOCKS_N; j++) {
+            // @unroll
+            for (var t = 0u; t < 4u; t++) {
+              sum[t][i][j] += times(row, turned[t][j]);
+            }
           }
         }
       }
