@@ -83,7 +83,7 @@ fn swap(v: vec4f, turn: u32) -> vec4f {
   return v;
 }
 
-// row · columns, written as four dots: of all forms SwiftShader makes the least code of this one.
+// A row times a matrix. Of all ways to write it SwiftShader makes the least code of four dots.
 fn times(row: vec4f, columns: mat4x4f) -> vec4f {
   return vec4f(dot(row, columns[0]), dot(row, columns[1]), dot(row, columns[2]), dot(row, columns[3]));
 }
@@ -121,8 +121,9 @@ fn main(
     b_at[j] = matrix * params.stride_b + select(block, min(column + j, params.n - 1u) * k4, TRANSPOSE_B);
   }
 
-  // sum[t][i][j] is the lane's row i, and block j of the columns of the lane that turn t swaps with; a_row[i] is row i
-  // of op(a), 4 values along k.
+  // sum[t][i][j] is the lane's row i, and block j of the columns of the lane that turn t swaps with; turned[t][j] are
+  // those columns, 4 values along k each. A row of op(a) meets all of them before the next one is loaded, so that it is
+  // no longer needed then: the loop is some 300 KB of code on SwiftShader, half of it values that go to memory and back.
   // @scalars
   var sum: array<array<array<vec4f, BLOCKS_N>, ROWS>, 4>;
   // @scalars
