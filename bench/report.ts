@@ -48,14 +48,23 @@ export function caseResult(which: Case, { timings, variants, roofGflops }: Measu
   const own: Timing = timings.handgrad;
   const gflops = which.flops === undefined ? undefined : which.flops / own.ms / 1e6;
   const gbs = which.bytes === undefined ? undefined : which.bytes / own.ms / 1e6;
-  const share = gflops !== undefined ? gflops / (roofGflops ?? roof.gflops) : (gbs ?? Number.NaN) / roof.copyGBs;
+  const share =
+    gflops !== undefined ? gflops / (roofGflops ?? roof.gflops) : (gbs ?? Number.NaN) / roof.copyGBs;
   const peers: Record<string, { ms: number | null; spread?: number; problem?: string }> = {};
   for (const [name, { ms, spread, problem }] of Object.entries(timings)) {
     if (name !== "handgrad") peers[name] = problem ? { ms: null, problem } : { ms, spread };
   }
   const ours = own.problem
     ? { ms: null, problem: own.problem }
-    : { ms: finite(own.ms), gflops, gbs, roofShare: share, roofGflops, spread: own.spread, firstMs: own.firstMs };
+    : {
+        ms: finite(own.ms),
+        gflops,
+        gbs,
+        roofShare: share,
+        roofGflops,
+        spread: own.spread,
+        firstMs: own.firstMs,
+      };
   return { name: which.name, group: which.group, shape: which.shape, ours, peers, variants };
 }
 

@@ -95,7 +95,11 @@ async function run(): Promise<unknown> {
       if (!filter.test(which.name) && !filter.test(which.group)) continue;
       const effort = quick ? { rounds: 5, batchMilliseconds: 15 } : { rounds: 15, batchMilliseconds: 50 };
       const contenders = [new Handgrad(gpu), ...peers];
-      const result = caseResult(which, await measureCase(which, contenders, { ...effort, roof: again }), roof);
+      const result = caseResult(
+        which,
+        await measureCase(which, contenders, { ...effort, roof: again }),
+        roof,
+      );
       results.push(result);
       show(result, names);
     }

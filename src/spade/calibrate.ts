@@ -1,5 +1,6 @@
 /** What a sample says of every layer: the Hessians of the layers' inputs over its augmented copies. */
 import { ShapeError, ValueError } from "../gpu/errors.js";
+import type { Gpu } from "../gpu/gpu.js";
 import { sizeOf } from "../gpu/kernel.js";
 import { Conv2d } from "../layers/conv2d.js";
 import type { Dense } from "../layers/dense.js";
@@ -13,7 +14,7 @@ import { augment } from "./augment.js";
 import { gaussianNoise } from "./augmentations.js";
 import { addGram, MOST_BYTES } from "./gram.js";
 import { type GramShape, gramShape } from "./gram_items.js";
-import { LayerProblem } from "./layer_problem.js";
+import { LayerProblem, largestFirst } from "./layer_problem.js";
 import { type FastPass, fastPass, foldBatchNorm } from "./network.js";
 import type { CalibrationOptions } from "./options.js";
 import { layersNamed, type PrunableLayer } from "./sites.js";
@@ -25,6 +26,14 @@ export interface SampleBatch {
   readonly problems: ReadonlyMap<string, LayerProblem>;
   /** What the dense network makes of the samples themselves, [count, classes]. */
   readonly dense: Tensor;
+}
+
+interface CalibrationTimes {
+  /** In seconds, of all batches. */
+  augment: number;
+  hessian: number;
+  /** When the device was done with the last Hessian, in milliseconds. */
+  end: number;
 }
 
 /** Made by `calibrate`, used by `solve` as often as wanted: factors and solved layers are kept until `dispose`. */
@@ -41,7 +50,8 @@ export class Calibration {
     /** [b, …] */
     readonly samples: Tensor,
     readonly batches: readonly SampleBatch[],
-    readonly seconds: { readonly augment: number; readonly hessian: number },
+    /** Complete once the device is done with the Hessians. */
+    readonly times: Readonly<CalibrationTimes>,
   ) {
     this.layers = [...(batches[0]?.problems.keys() ?? [])];
   }
@@ -106,7 +116,7 @@ export async function calibrateFor(
   const pass = fastPass(network);
   const batches: SampleBatch[] = [];
   const opened: LayerProblem[] = [];
-  const seconds = { augment: 0, hessian: 0 };
+  const times = { augment: 0, hessian: 0, end: 0 };
   try {
     const sites = layersNamed(network, options.layers);
     const plan = planOf(network, sites, samples.shape, options);
@@ -119,12 +129,12 @@ export async function calibrateFor(
         problems.set(name, problem);
       }
       const from = rowsOf(options.calibration ?? samples, first, count);
-      await addCopies(pass, from, problems, plan.images, options, { seconds, factored });
+      await addCopies(pass, from, problems, plan.images, options, { times, factored });
       from.dispose();
-      const dense = samples.gpu.scope(() => network.forward(rowsOf(samples, first, count)).y);
+      const dense = samples.gpu.scope(() => pass.network.forward(rowsOf(samples, first, count)).y);
       batches.push({ first, count, problems, dense });
     }
-    return new Calibration(network, fold, samples.reshape(samples.shape), batches, seconds);
+    return new Calibration(network, fold, samples.reshape(samples.shape), batches, times);
   } catch (error) {
     for (const problem of opened) problem.dispose();
     for (const { dense } of batches) dense.dispose();
@@ -142,7 +152,7 @@ async function addCopies(
   problems: ReadonlyMap<string, LayerProblem>,
   images: number,
   options: CalibrationOptions,
-  { seconds, factored }: { seconds: { augment: number; hessian: number }; factored: boolean },
+  { times, factored }: { times: CalibrationTimes; factored: boolean },
 ): Promise<void> {
   const { gpu } = samples;
   const { samples: copies, augment: augmentations, seed } = { ...DEFAULTS, ...options };
@@ -154,16 +164,14 @@ async function addCopies(
     const x = augment(samples, some, augmentations, { seed, stream: (first / images) * STREAMS_A_CHUNK });
     await gpu.flush();
     // The pass is recorded while the device makes the copies, so that it finds its work when they are done.
-    const copied = gpu.unlessLost(gpu.device.queue.onSubmittedWorkDone()).then(() => performance.now());
-    copied.catch(() => {}); // whoever waits below sees the error
+    const copied = doneAt(gpu);
+    copied.catch(() => {}); // whoever waits for results sees the error
     const inputs = gpu.scope(() => inputsOf(pass, x, problems));
     x.dispose();
-    // The layers whose factors take longest first, so that they are ready with the last Hessian.
-    const sized = [...inputs].map(([name, input]) => ({
-      input,
-      problem: problems.get(name) as LayerProblem,
-    }));
-    for (const { input, problem } of sized.sort((a, b) => b.problem.size - a.problem.size)) {
+    for (const problem of largestFirst(
+      [...inputs.keys()].map((name) => problems.get(name) as LayerProblem),
+    )) {
+      const input = inputs.get(problem.name) as Tensor;
       const flat = input.rank === 4 ? input : input.reshape([...input.shape, 1, 1]);
       const shape = gramShapeOf(problem.layer, [
         count === 0 ? 0 : input.shape[0] / count,
@@ -174,16 +182,29 @@ async function addCopies(
       input.dispose();
       if (factored && first + some === copies) void problem.factors();
     }
-    // For the device, while the CPU is at the last factors.
-    if (factored && first + some === copies) for (const problem of problems.values()) problem.denseEnergy();
-    await gpu.finish();
-    const ready = await copied;
-    seconds.augment += (ready - start) / 1000;
-    seconds.hessian += (performance.now() - ready) / 1000;
+    await gpu.flush();
+    const summed = Promise.all([copied, doneAt(gpu)]).then(([ready, end]) => {
+      times.augment += (ready - start) / 1000;
+      times.hessian += (end - ready) / 1000;
+      times.end = end;
+    });
+    if (!factored || first + some < copies) {
+      await summed;
+      continue;
+    }
+    summed.catch(() => {}); // as above
+    // For the device, while the CPU is at the last factors and records the solve: who solves waits for it.
+    for (const problem of problems.values()) problem.denseEnergy();
   }
 }
 
 const STREAMS_A_CHUNK = 64;
+
+/** When the device is done with what was submitted so far, in milliseconds. */
+async function doneAt(gpu: Gpu): Promise<number> {
+  await gpu.unlessLost(gpu.device.queue.onSubmittedWorkDone());
+  return performance.now();
+}
 
 /** The layers' inputs in one pass of the network in evaluation mode. */
 function inputsOf(

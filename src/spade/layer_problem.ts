@@ -1,12 +1,14 @@
 /** One layer of some samples, as the solvers take it: matrices with a row an output and a column an input. */
+import costWgsl from "../../shaders/spade_cost.wgsl";
+import { defineKernel, gridFor, sizeOf } from "../gpu/kernel.js";
 import { Conv2d } from "../layers/conv2d.js";
 import type { Dense } from "../layers/dense.js";
-import { broadcastTo, mul, sub } from "../ops/elementwise.js";
+import { broadcastTo, sub } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import { slice, transpose } from "../ops/movement.js";
-import { sum } from "../ops/reduce.js";
 import { type Tensor, tensor, zeros } from "../tensor.js";
-import { upperFactor } from "./factor.js";
+import { factorOnDevice, factorsOnDevice } from "./factor_device.js";
+import { upperFactor } from "./factor_host.js";
 
 /** What `fastspade` and `spade` take of a Hessian. */
 export interface Factors {
@@ -28,14 +30,24 @@ export interface Solution {
   readonly damping: readonly number[];
 }
 
-/** A solution with what it costs, each [samples]. */
+/** A solution with what it costs. */
 export interface Solved extends Solution {
   readonly problem: LayerProblem;
-  /** tr(Δ H Δᵀ) of the difference to the dense weights, and tr(W H Wᵀ) of these. */
-  readonly error: Tensor;
+  /** [2, samples]: tr(Δ H Δᵀ) of the difference to the dense weights, and the number of removed ones. */
+  readonly costs: Tensor;
+  /** [2, samples], of which the first are tr(W H Wᵀ) of the dense weights. */
   readonly energy: Tensor;
-  readonly removed: Tensor;
 }
+
+const cost = defineKernel({
+  name: "spade_cost",
+  wgsl: costWgsl,
+  bindings: { product: "read", difference: "read", mask: "optional", costs: "write" },
+  shape: ({ difference }) => ({ costs: [2, difference[0]] }),
+  uniforms: ({ difference }) => ({ samples: difference[0], count: sizeOf(difference) / difference[0] }),
+  grid: ({ difference }, limits) => gridFor(difference[0], 1, limits),
+  work: ({ difference }) => 3 * sizeOf(difference),
+});
 
 /** The weights are held transposed, [samples, groups, d, outputs], which is a dense layer's own layout. */
 export class LayerProblem {
@@ -83,7 +95,7 @@ export class LayerProblem {
     return this.groups * this.size * this.outputs;
   }
 
-  /** The factors; reads the Hessians back the first time. */
+  /** The factors, made the first time: on the device, else on the CPU. */
   factors(): Promise<Factors> {
     if (!this.known) {
       this.known = this.factor();
@@ -94,6 +106,33 @@ export class LayerProblem {
   }
 
   private async factor(): Promise<Factors> {
+    const made = factorsOnDevice(this.h, this.damping) ? await this.deviceFactors() : undefined;
+    this.ready = made ?? (await this.hostFactors());
+    if (this.disposed) this.disposeFactors();
+    return this.ready;
+  }
+
+  /** Undefined where float32 or the damping does not do. */
+  private async deviceFactors(): Promise<Factors | undefined> {
+    const { samples, groups, size, h, damping } = this;
+    const { u, scale, alive, failed } = factorOnDevice(h, damping);
+    try {
+      const hasFailed = (await failed.data()).some((flag) => flag !== 0);
+      if (hasFailed) return undefined;
+      const lines = [samples, groups, size];
+      return {
+        u: u.reshape(u.shape),
+        scale: scale.reshape(lines),
+        alive: alive.reshape(lines),
+        damping: new Array<number>(samples).fill(damping),
+      };
+    } finally {
+      for (const held of [u, scale, alive, failed]) held.dispose();
+    }
+  }
+
+  /** In float64, with more damping where what was asked for does not do; reads the Hessians back. */
+  private async hostFactors(): Promise<Factors> {
     const { size, groups, samples, h } = this;
     const values = await h.data();
     const u = new Float32Array(values.length);
@@ -110,44 +149,41 @@ export class LayerProblem {
         scale[problem * size + j] = (1 - factor.dead[j]) / factor.u[j * size + j] ** 2;
       }
     }
-    const { gpu } = this.h;
+    const { gpu } = h;
     const lines = [samples, groups, size];
-    this.ready = {
+    return {
       u: tensor(gpu, u, h.shape),
       scale: tensor(gpu, scale, lines),
       alive: tensor(gpu, alive, lines),
       damping,
     };
-    if (this.disposed) this.disposeFactors();
-    return this.ready;
   }
 
-  /** tr(Δ H Δᵀ) a sample, half of N times ‖Δ X‖². @param delta [samples, groups, d, outputs] @returns [samples] */
-  quadratic(delta: Tensor): Tensor {
+  /**
+   * tr(Δ H Δᵀ) a sample, half of N times ‖Δ X‖², and the zeros of the mask.
+   * @param delta [samples, groups, d, outputs]
+   * @returns [2, samples]
+   */
+  costsOf(delta: Tensor, mask?: Tensor): Tensor {
     const { samples, groups, size, outputs, h } = this;
     return h.gpu.scope(() => {
-      const flat = delta.reshape([samples * groups, size, outputs]);
-      const product = mul(matmul(h, flat), flat);
-      return sum(product.reshape([samples, groups * size * outputs]), { axes: [1] });
+      const product = matmul(h, delta.reshape([samples * groups, size, outputs])).reshape(delta.shape);
+      return cost.run({ product, difference: delta, mask }, undefined).costs;
     });
   }
 
-  /** tr(W H Wᵀ) a sample. */
+  /** [2, samples]: tr(W H Wᵀ) a sample, and zeros. */
   denseEnergy(): Tensor {
-    this.energy ??= this.quadratic(this.dense);
+    this.energy ??= this.costsOf(this.dense);
     return this.energy;
   }
 
   /** Adds what a solution costs. */
   keep(solution: Solution): Solved {
     const { weights, mask } = solution;
-    const { samples, dense } = this;
     const energy = this.denseEnergy();
-    const costs = dense.gpu.scope(() => ({
-      error: this.quadratic(sub(weights, dense)),
-      removed: sum(sub(1, mask).reshape([samples, dense.size / samples]), { axes: [1] }),
-    }));
-    return { ...solution, ...costs, energy, problem: this };
+    const costs = this.h.gpu.scope(() => this.costsOf(sub(weights, this.dense), mask));
+    return { ...solution, costs, energy, problem: this };
   }
 
   /** A weight of the layer's own shape as [1, groups, d, outputs]. */
@@ -172,8 +208,8 @@ export class LayerProblem {
 
   /** Releases the tensors, of a factorization under way as soon as it ends. Idempotent. */
   dispose(): void {
-    for (const { weights, mask, error, removed } of this.solved.values())
-      for (const held of [weights, mask, error, removed]) held.dispose();
+    for (const { weights, mask, costs } of this.solved.values())
+      for (const held of [weights, mask, costs]) held.dispose();
     this.solved.clear();
     for (const held of [this.h, this.dense, this.energy]) held?.dispose();
     this.disposed = true;
@@ -184,4 +220,9 @@ export class LayerProblem {
     const { u, scale, alive } = this.ready ?? {};
     for (const held of [u, scale, alive]) held?.dispose();
   }
+}
+
+/** The order in which layers are factored: those that take longest first. */
+export function largestFirst(problems: Iterable<LayerProblem>): LayerProblem[] {
+  return [...problems].sort((a, b) => b.size - a.size);
 }

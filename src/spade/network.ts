@@ -1,11 +1,13 @@
 /** Networks made of others: with some layers replaced, or with batch norm multiplied into the layer before. */
+import foldWgsl from "../../shaders/batch_norm_fold.wgsl";
+import { defineKernel, gridFor, sizeOf } from "../gpu/kernel.js";
 import { BatchNorm } from "../layers/batch_norm.js";
 import { Conv2d } from "../layers/conv2d.js";
 import { Dense } from "../layers/dense.js";
 import type { Layer } from "../layers/layer.js";
 import { shareLayer } from "../layers/masked.js";
 import { Residual, Sequential } from "../layers/sequential.js";
-import { add, div, full, mul, sqrt, sub } from "../ops/elementwise.js";
+import { full } from "../ops/elementwise.js";
 import type { Tensor } from "../tensor.js";
 
 /**
@@ -81,21 +83,42 @@ function foldings<T>(model: Sequential, inPlaceOf: (norm: BatchNorm) => T): Map<
   return folded;
 }
 
+const foldKernel = defineKernel<{ readonly inner: number; readonly eps: number }>({
+  name: "batch_norm_fold",
+  wgsl: foldWgsl,
+  bindings: {
+    weight: "read",
+    bias: "optional",
+    gamma: "read",
+    beta: "read",
+    running_mean: "read",
+    running_variance: "read",
+    folded: "write",
+    shift: "write",
+  },
+  shape: ({ weight, gamma }) => ({ folded: weight, shift: gamma }),
+  uniforms: ({ weight, gamma }, { inner, eps }) => ({
+    count: sizeOf(weight),
+    inner,
+    outputs: sizeOf(gamma),
+    eps,
+  }),
+  grid: ({ weight, gamma }, limits) => gridFor(Math.max(sizeOf(weight), sizeOf(gamma)), 64, limits),
+});
+
 function foldedInto(layer: Conv2d | Dense, norm: BatchNorm): Layer {
-  const { gpu } = layer.parameters.weight;
+  const { weight, bias } = layer.parameters;
   const { weight: gamma, bias: beta } = norm.parameters;
   const { runningMean, runningVar } = norm.buffers;
-  const [weight, bias] = gpu.scope((): Tensor[] => {
-    const scale = div(gamma, sqrt(add(runningVar, norm.config.eps ?? 1e-5)));
-    const own = layer.parameters.bias;
-    const centered = own ? sub(own, runningMean) : mul(runningMean, -1);
-    const column = layer instanceof Conv2d ? scale.reshape([scale.size, 1, 1, 1]) : scale;
-    return [mul(layer.parameters.weight, column), add(beta, mul(centered, scale))];
-  });
-  const shared = shareLayer(layer, { weight, bias });
-  if (layer.parameters.bias) return shared;
+  const { folded, shift } = foldKernel.run(
+    { weight, bias, gamma, beta, running_mean: runningMean, running_variance: runningVar },
+    // A dense layer's outputs are the columns of its weight.
+    { inner: layer instanceof Conv2d ? weight.size / gamma.size : 1, eps: norm.config.eps ?? 1e-5 },
+  );
+  const shared = shareLayer(layer, { weight: folded, bias: shift });
+  if (bias) return shared;
   const config = { ...layer.config, bias: true };
-  return Object.assign(shared, { parameters: { ...shared.parameters, bias }, config });
+  return Object.assign(shared, { parameters: { ...shared.parameters, bias: shift }, config });
 }
 
 /** γ = √(1 + ε), μ = β = 0, σ² = 1. */

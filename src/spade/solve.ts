@@ -8,11 +8,11 @@ import { sub } from "../ops/elementwise.js";
 import { concat, slice } from "../ops/movement.js";
 import type { Tensor } from "../tensor.js";
 import type { Calibration, SampleBatch } from "./calibrate.js";
-import type { LayerProblem, Solved } from "./layer_problem.js";
+import { type LayerProblem, largestFirst, type Solved } from "./layer_problem.js";
 import { rebuild } from "./network.js";
 import type { SolveOptions } from "./options.js";
 import { checkSolveOptions, needsFactors, ratioOf, solveLayer } from "./solve_layer.js";
-import { type SampleFacts, SparseTrace, type Trace } from "./trace.js";
+import { type SampleFacts, SparseTrace, type StageSeconds, type Trace } from "./trace.js";
 
 /**
  * The traces of a calibration's samples, in their order; may be called many times with other solvers and ratios.
@@ -39,27 +39,26 @@ async function solveBatch(
 ): Promise<Trace[]> {
   const wanted = [...batch.problems.values()].filter(({ name }) => ratioOf(options, name) > 0);
   const start = performance.now();
-  let factor = 0;
-  // The CPU factors one layer while the device solves another.
-  if (needsFactors(options)) for (const problem of wanted) void problem.factors();
-  const solved = new Map<string, Solved>();
-  for (const problem of wanted) {
-    const asked = performance.now();
+  let factored = start;
+  // One layer is factored while another is solved, in the order in which the factors come.
+  const inOrder = largestFirst(wanted);
+  if (needsFactors(options)) for (const problem of inOrder) void problem.factors();
+  const solutions = new Map<LayerProblem, Solved>();
+  for (const problem of inOrder) {
     if (needsFactors(options)) await problem.factors();
-    factor += (performance.now() - asked) / 1000;
+    factored = performance.now();
     // Random draws of a layer come from a stream of its own.
     const stream = calibration.layers.indexOf(problem.name);
-    solved.set(problem.name, await solveLayer(problem, ratioOf(options, problem.name), options, stream));
+    solutions.set(problem, await solveLayer(problem, ratioOf(options, problem.name), options, stream));
     await problem.h.gpu.flush();
   }
+  const solved = new Map(wanted.map((problem) => [problem.name, solutions.get(problem) as Solved]));
   const networks: Sequential[] = [];
   try {
     for (let index = 0; index < batch.count; index++)
       networks.push(networkOf(calibration.model, batch.problems, solved, index));
     const facts = await measure(calibration, batch, solved, networks);
-    const { augment, hessian } = calibration.seconds;
-    const solve = (performance.now() - start) / 1000 - factor;
-    const seconds = { augment, hessian, factor, solve, total: augment + hessian + factor + solve };
+    const seconds = secondsOf(calibration, { start, factored, end: performance.now() });
     return networks.map((network, index) => {
       const { target } = options;
       const wish = typeof target === "number" ? target : target?.[batch.first + index];
@@ -69,6 +68,17 @@ async function solveBatch(
     for (const network of networks) network.dispose();
     throw error;
   }
+}
+
+/** Nothing is counted twice: a solve that begins before the device is done with the Hessians counts from then on. */
+function secondsOf(
+  { times: { augment, hessian, end: summed } }: Calibration,
+  times: { readonly start: number; readonly factored: number; readonly end: number },
+): StageSeconds {
+  const start = Math.max(times.start, summed);
+  const factor = Math.max(0, times.factored - start) / 1000;
+  const solve = (times.end - start) / 1000 - factor;
+  return { augment, hessian, factor, solve, total: augment + hessian + factor + solve };
 }
 
 /** The network with a sample's weights in its masked layers. */
@@ -110,26 +120,26 @@ async function measure(
       networks.map((network, index) => network.forward(one(index)).y),
       0,
     );
-    const errors = layers.flatMap(({ error, energy, removed }) => [error, energy, removed]);
-    return { logits: concat([dense, traced], 1), errors: errors.length > 0 ? concat(errors, 0) : undefined };
+    const costs = layers.flatMap(({ costs, energy }) => [costs, energy]);
+    return { logits: concat([dense, traced], 1), costs: costs.length > 0 ? concat(costs, 0) : undefined };
   });
   try {
-    const [logits, errors] = await Promise.all([results.logits.data(), results.errors?.data()]);
+    const [logits, costs] = await Promise.all([results.logits.data(), results.costs?.data()]);
     const classes = logits.length / (2 * count);
     return Array.from({ length: count }, (_, index) => ({
       dense: logits.subarray(2 * index * classes, (2 * index + 1) * classes) as Float32Array,
       trace: logits.subarray((2 * index + 1) * classes, (2 * index + 2) * classes) as Float32Array,
       layers: layers.map(({ problem, damping }, layer) => {
-        const [error, energy, removed] = [0, 1, 2].map(
-          (fact) => (errors as Float32Array)[(3 * layer + fact) * count + index],
+        const [error, removed, energy] = [0, 1, 2].map(
+          (fact) => (costs as Float32Array)[(4 * layer + fact) * count + index],
         );
         const { name, weights } = problem;
-        return { name, weights, removed: Math.round(removed), error, energy, damping: damping[index] };
+        return { name, weights, removed, error, energy, damping: damping[index] };
       }),
     }));
   } finally {
     results.logits.dispose();
-    results.errors?.dispose();
+    results.costs?.dispose();
   }
 }
 
@@ -160,7 +170,7 @@ export async function reconstructionErrors(
       throw new ShapeError(
         `reconstructionErrors: layer "${name}" of the trace has not the calibrated network's weights`,
       );
-    const difference = () => problem.quadratic(sub(problem.columnsOf(weight), problem.dense));
+    const difference = () => problem.costsOf(sub(problem.columnsOf(weight), problem.dense));
     const error = weight.gpu.scope(difference);
     const [errors, energies] = await Promise.all([error.data(), problem.denseEnergy().data()]);
     error.dispose();

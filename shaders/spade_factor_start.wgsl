@@ -1,0 +1,63 @@
+// The matrices that are factored: damped Hessians with rows and columns in reverse, filled up to whole blocks by the identity.
+//   m_rc = h_{d-1-r, d-1-c}, and on the diagonal + damping · mean of the diagonal; inputs that are always 0 have 1 there
+// h: [problems, size, size]; m: [problems, width, width], width a multiple of SIDE.
+// A workgroup has SIDE rows.
+
+// @constants
+const SIDE: u32 = 32u;
+const WORKGROUP_SIZE: u32 = 64u;
+// @end
+
+struct Params {
+  problems: u32,
+  size: u32,
+  width: u32,
+  damping: f32,
+}
+
+@group(0) @binding(0) var<storage, read> h: array<f32>;
+@group(0) @binding(1) var<storage, read_write> m: array<f32>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+var<workgroup> sums: array<f32, WORKGROUP_SIZE>;
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let flat = workgroup.x + workgroup.y * workgroups.x;
+  let blocks = params.width / SIDE;
+  let problem = flat / blocks;
+  if (problem >= params.problems) { return; }
+  let size = params.size;
+  let start = problem * size * size;
+
+  var own = 0.0;
+  for (var j = lane; j < size; j += WORKGROUP_SIZE) { own += diagonal(h[start + j * size + j]); }
+  sums[lane] = own;
+  workgroupBarrier();
+  var total = 0.0;
+  for (var i = 0u; i < WORKGROUP_SIZE; i++) { total += sums[i]; }
+  let added = params.damping * total / f32(size);
+
+  let first_row = flat % blocks * SIDE;
+  for (var row = first_row; row < first_row + SIDE; row++) {
+    let target_at = (problem * params.width + row) * params.width;
+    for (var column = lane; column < params.width; column += WORKGROUP_SIZE) {
+      var value = 0.0;
+      if (max(row, column) < size) {
+        value = h[start + (size - 1u - row) * size + size - 1u - column];
+        if (row == column) { value = diagonal(value) + added; }
+      } else if (row == column) {
+        value = 1.0;
+      }
+      m[target_at + column] = value;
+    }
+  }
+}
+
+fn diagonal(value: f32) -> f32 {
+  return select(value, 1.0, value == 0.0);
+}
