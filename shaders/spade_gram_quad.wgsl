@@ -83,36 +83,44 @@ fn main(
   var sum: array<array<array<vec4f, BLOCKS_N>, ROWS>, 4>;
   // @scalars
   var a_row: array<vec4f, ROWS>;
-  for (var outer = 0u; outer < count.z; outer++) {
-    for (var middle = 0u; middle < count.y; middle++) {
-      let row = outer * steps.z + middle * steps.y;
-      for (var first = 0u; first < count.x; first += 4u) {
-        // Past the last position a is 0, and the last place is loaded again.
-        let positions = vec4u(first) + vec4u(0u, 1u, 2u, 3u);
-        let at = vec4u(row) + min(positions, vec4u(count.x - 1u)) * steps.x;
-        let is_there = positions < vec4u(count.x);
+  // One loop over all three: at its end each sum goes back to its variable, which three loops would do as often.
+  var first = 0u;
+  var middle = 0u;
+  var outer = 0u;
+  let all = count.z * count.y * ((count.x + 3u) / 4u);
+  for (var index = 0u; index < all; index++) {
+    let row = outer * steps.z + middle * steps.y;
+    // Past the last position a is 0, and the last place is loaded again.
+    let positions = vec4u(first) + vec4u(0u, 1u, 2u, 3u);
+    let at = vec4u(row) + min(positions, vec4u(count.x - 1u)) * steps.x;
+    let is_there = positions < vec4u(count.x);
+    // @unroll
+    for (var i = 0u; i < BLOCKS_M; i++) {
+      let four = transpose(mat4x4f(x[a_at[i] + at.x], x[a_at[i] + at.y], x[a_at[i] + at.z], x[a_at[i] + at.w]));
+      a_row[4u * i] = select(vec4f(0.0), four[0], is_there);
+      a_row[4u * i + 1u] = select(vec4f(0.0), four[1], is_there);
+      a_row[4u * i + 2u] = select(vec4f(0.0), four[2], is_there);
+      a_row[4u * i + 3u] = select(vec4f(0.0), four[3], is_there);
+    }
+    // @unroll
+    for (var j = 0u; j < BLOCKS_N; j++) {
+      let block = mat4x4f(x[b_at[j] + at.x], x[b_at[j] + at.y], x[b_at[j] + at.z], x[b_at[j] + at.w]);
+      // @unroll
+      for (var t = 0u; t < 4u; t++) {
+        let turned = mat4x4f(swap(block[0], t), swap(block[1], t), swap(block[2], t), swap(block[3], t));
         // @unroll
-        for (var i = 0u; i < BLOCKS_M; i++) {
-          let four = transpose(mat4x4f(x[a_at[i] + at.x], x[a_at[i] + at.y], x[a_at[i] + at.z], x[a_at[i] + at.w]));
-          a_row[4u * i] = select(vec4f(0.0), four[0], is_there);
-          a_row[4u * i + 1u] = select(vec4f(0.0), four[1], is_there);
-          a_row[4u * i + 2u] = select(vec4f(0.0), four[2], is_there);
-          a_row[4u * i + 3u] = select(vec4f(0.0), four[3], is_there);
-        }
-        // @unroll
-        for (var j = 0u; j < BLOCKS_N; j++) {
-          let block = mat4x4f(x[b_at[j] + at.x], x[b_at[j] + at.y], x[b_at[j] + at.z], x[b_at[j] + at.w]);
-          // @unroll
-          for (var t = 0u; t < 4u; t++) {
-            let turned = mat4x4f(swap(block[0], t), swap(block[1], t), swap(block[2], t), swap(block[3], t));
-            // @unroll
-            for (var i = 0u; i < ROWS; i++) {
-              sum[t][i][j] += turned * a_row[i];
-            }
-          }
+        for (var i = 0u; i < ROWS; i++) {
+          sum[t][i][j] += turned * a_row[i];
         }
       }
     }
+    first += 4u;
+    let is_next_middle = first >= count.x;
+    first = select(first, 0u, is_next_middle);
+    middle += select(0u, 1u, is_next_middle);
+    let is_next_outer = middle == count.y;
+    middle = select(middle, 0u, is_next_outer);
+    outer += select(0u, 1u, is_next_outer);
   }
 
   // A store is a long text on SwiftShader: a loop over the stores that is not unrolled compiles faster.

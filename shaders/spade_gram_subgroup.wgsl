@@ -82,45 +82,53 @@ fn main(
   var a_part: array<vec4f, LOADS_A>;
   // @scalars
   var a_row: array<vec4f, TILE_M>;
-  for (var outer = 0u; outer < count.z; outer++) {
-    for (var middle = 0u; middle < count.y; middle++) {
-      let row = outer * steps.z + middle * steps.y;
-      for (var first = 0u; first < count.x; first += 4u) {
-        // Past the last position a is 0, and the last place is loaded again.
-        // @unroll
-        for (var l = 0u; l < LOADS_A; l++) {
-          let position = first + a_position[l];
-          let value = x[a_at[l] + row + min(position, count.x - 1u) * steps.x];
-          a_part[l] = select(vec4f(0.0), value, position < count.x);
-        }
-        // @unroll
-        for (var i = 0u; i < BLOCKS_M; i++) {
-          let c0 = subgroupBroadcast(a_part[4u * i / LANES], 4u * i % LANES);
-          let c1 = subgroupBroadcast(a_part[(4u * i + 1u) / LANES], (4u * i + 1u) % LANES);
-          let c2 = subgroupBroadcast(a_part[(4u * i + 2u) / LANES], (4u * i + 2u) % LANES);
-          let c3 = subgroupBroadcast(a_part[(4u * i + 3u) / LANES], (4u * i + 3u) % LANES);
-          a_row[4u * i] = vec4f(c0.x, c1.x, c2.x, c3.x);
-          a_row[4u * i + 1u] = vec4f(c0.y, c1.y, c2.y, c3.y);
-          a_row[4u * i + 2u] = vec4f(c0.z, c1.z, c2.z, c3.z);
-          a_row[4u * i + 3u] = vec4f(c0.w, c1.w, c2.w, c3.w);
-        }
-        let last = count.x - 1u;
-        // @unroll
-        for (var j = 0u; j < BLOCKS_N; j++) {
-          let at = b_at[j] + row;
-          let block = mat4x4f(
-            x[at + first * steps.x],
-            x[at + min(first + 1u, last) * steps.x],
-            x[at + min(first + 2u, last) * steps.x],
-            x[at + min(first + 3u, last) * steps.x],
-          );
-          // @unroll
-          for (var i = 0u; i < TILE_M; i++) {
-            sum[i][j] += block * a_row[i];
-          }
-        }
+  // One loop over all three: at its end each sum goes back to its variable, which three loops would do as often.
+  var first = 0u;
+  var middle = 0u;
+  var outer = 0u;
+  let all = count.z * count.y * ((count.x + 3u) / 4u);
+  for (var index = 0u; index < all; index++) {
+    let row = outer * steps.z + middle * steps.y;
+    // Past the last position a is 0, and the last place is loaded again.
+    // @unroll
+    for (var l = 0u; l < LOADS_A; l++) {
+      let position = first + a_position[l];
+      let value = x[a_at[l] + row + min(position, count.x - 1u) * steps.x];
+      a_part[l] = select(vec4f(0.0), value, position < count.x);
+    }
+    // @unroll
+    for (var i = 0u; i < BLOCKS_M; i++) {
+      let c0 = subgroupBroadcast(a_part[4u * i / LANES], 4u * i % LANES);
+      let c1 = subgroupBroadcast(a_part[(4u * i + 1u) / LANES], (4u * i + 1u) % LANES);
+      let c2 = subgroupBroadcast(a_part[(4u * i + 2u) / LANES], (4u * i + 2u) % LANES);
+      let c3 = subgroupBroadcast(a_part[(4u * i + 3u) / LANES], (4u * i + 3u) % LANES);
+      a_row[4u * i] = vec4f(c0.x, c1.x, c2.x, c3.x);
+      a_row[4u * i + 1u] = vec4f(c0.y, c1.y, c2.y, c3.y);
+      a_row[4u * i + 2u] = vec4f(c0.z, c1.z, c2.z, c3.z);
+      a_row[4u * i + 3u] = vec4f(c0.w, c1.w, c2.w, c3.w);
+    }
+    let last = count.x - 1u;
+    // @unroll
+    for (var j = 0u; j < BLOCKS_N; j++) {
+      let at = b_at[j] + row;
+      let block = mat4x4f(
+        x[at + first * steps.x],
+        x[at + min(first + 1u, last) * steps.x],
+        x[at + min(first + 2u, last) * steps.x],
+        x[at + min(first + 3u, last) * steps.x],
+      );
+      // @unroll
+      for (var i = 0u; i < TILE_M; i++) {
+        sum[i][j] += block * a_row[i];
       }
     }
+    first += 4u;
+    let is_next_middle = first >= count.x;
+    first = select(first, 0u, is_next_middle);
+    middle += select(0u, 1u, is_next_middle);
+    let is_next_outer = middle == count.y;
+    middle = select(middle, 0u, is_next_outer);
+    outer += select(0u, 1u, is_next_outer);
   }
 
   let target_at = (problem * params.slices + slice) * params.part + place.z;
