@@ -1,9 +1,11 @@
 // Batch norm in evaluation mode, multiplied into the convolution or dense layer before it.
 //   scale = gamma / sqrt(running variance + eps);  folded = weight · scale of its output;  shift = beta + (bias - running mean) · scale
-// weight, folded: `count` values, whose output is index / inner % outputs; bias, gamma, beta, running_mean, running_variance, shift: [outputs].
+// weight, folded: `count` values, whose output is index / inner % outputs; bias, gamma, beta, running_mean, running_variance,
+// shift: [outputs]. An invocation has a run of RUN values, most of which belong to one output.
 
 // @constants
 const WORKGROUP_SIZE: u32 = 64u;
+const RUN: u32 = 16u;
 const HAS_BIAS: bool = false;
 // @end
 
@@ -27,8 +29,16 @@ struct Params {
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let index = id.x + id.y * groups.x * WORKGROUP_SIZE;
-  if (index < params.count) {
-    folded[index] = weight[index] * scale_of(index / params.inner % params.outputs);
+  let first = index * RUN;
+  var known = params.outputs;
+  var scale = 0.0;
+  for (var at = first; at < min(first + RUN, params.count); at++) {
+    let output = at / params.inner % params.outputs;
+    if (output != known) {
+      known = output;
+      scale = scale_of(output);
+    }
+    folded[at] = weight[at] * scale;
   }
   if (index < params.outputs) {
     var value = -running_mean[index];

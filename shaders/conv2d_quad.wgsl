@@ -200,8 +200,8 @@ fn main(
   var c = 0u;
   var i = 0u;
   var j = 0u;
-  let steps = taps_y.count * taps_x.count * ((params.inputs + 3u) / 4u);
-  for (var step = 0u; step < steps; step++) {
+  let rounds = taps_y.count * taps_x.count * ((params.inputs + 3u) / 4u);
+  for (var round = 0u; round < rounds; round++) {
     let tap_y = taps_y.start + i32(i) * params.tap_step_y;
     let tap_x = taps_x.start + i32(j) * params.tap_step_x;
     let tap_at = u32(tap_y * i32(params.width) + tap_x) + c * plane;

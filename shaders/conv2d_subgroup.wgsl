@@ -201,51 +201,51 @@ fn main(
   // @scalars
   var sum: array<array<vec4f, BLOCKS_P>, TILE_O>;
   // @scalars
-  var x_at: array<vec4u, BLOCKS_P>;
-  // @scalars
-  var inside: array<vec4<bool>, BLOCKS_P>;
-  // @scalars
   var part: array<vec4f, LOADS_W>;
   // Of the four input channels, for each channel of the tile.
   // @scalars
   var weight: array<vec4f, TILE_O>;
-  for (var i = 0u; i < taps_y.count; i++) {
-    for (var j = 0u; j < taps_x.count; j++) {
-      let tap_y = taps_y.start + i32(i) * params.tap_step_y;
-      let tap_x = taps_x.start + i32(j) * params.tap_step_x;
-      let tap_at = u32(tap_y * i32(params.width) + tap_x);
+  // One loop over taps and channels: at its end each sum goes back to its variable, which three loops would do as often.
+  var c = 0u;
+  var i = 0u;
+  var j = 0u;
+  let rounds = taps_y.count * taps_x.count * ((params.inputs + 3u) / 4u);
+  for (var round = 0u; round < rounds; round++) {
+    let tap_y = taps_y.start + i32(i) * params.tap_step_y;
+    let tap_x = taps_x.start + i32(j) * params.tap_step_x;
+    let tap_at = u32(tap_y * i32(params.width) + tap_x) + c * plane;
+    let tap = (taps_y.first + i * params.skip_y) * params.kernel_width + taps_x.first + j * params.skip_x;
+    let there = vec4<bool>(WHOLE) | (c + vec4u(0u, 1u, 2u, 3u) < vec4u(params.inputs));
+    // @unroll
+    for (var l = 0u; l < LOADS_W; l++) {
+      part[l] = gather_w(w_at[l] + tap + c * params.w_input, there);
+    }
+    // @unroll
+    for (var o = 0u; o < TILE_O; o++) {
+      weight[o] = subgroupBroadcast(part[o / LANES], o % LANES);
+    }
+    // @unroll
+    for (var b = 0u; b < BLOCKS_P; b++) {
+      // As unsigned numbers, what lies before an edge is past the other one.
+      let inside = (vec4u(at_y[b] + tap_y) < vec4u(params.height)) & (vec4u(at_x[b] + tap_x) < vec4u(params.width));
+      let x_at = origin[b] + tap_at;
+      let block = mat4x4f(
+        gather_x(x_at, inside),
+        gather_x(x_at + plane, inside & vec4<bool>(there.y)),
+        gather_x(x_at + 2u * plane, inside & vec4<bool>(there.z)),
+        gather_x(x_at + 3u * plane, inside & vec4<bool>(there.w)));
       // @unroll
-      for (var b = 0u; b < BLOCKS_P; b++) {
-        // As unsigned numbers, what lies before an edge is past the other one.
-        inside[b] = (vec4u(at_y[b] + tap_y) < vec4u(params.height)) & (vec4u(at_x[b] + tap_x) < vec4u(params.width));
-        x_at[b] = origin[b] + tap_at;
-      }
-      let tap = (taps_y.first + i * params.skip_y) * params.kernel_width + taps_x.first + j * params.skip_x;
-      for (var c = 0u; c < params.inputs; c += 4u) {
-        let there = vec4<bool>(WHOLE) | (c + vec4u(0u, 1u, 2u, 3u) < vec4u(params.inputs));
-        // @unroll
-        for (var l = 0u; l < LOADS_W; l++) {
-          part[l] = gather_w(w_at[l] + tap + c * params.w_input, there);
-        }
-        // @unroll
-        for (var o = 0u; o < TILE_O; o++) {
-          weight[o] = subgroupBroadcast(part[o / LANES], o % LANES);
-        }
-        // @unroll
-        for (var b = 0u; b < BLOCKS_P; b++) {
-          let block = mat4x4f(
-            gather_x(x_at[b], inside[b]),
-            gather_x(x_at[b] + plane, inside[b] & vec4<bool>(there.y)),
-            gather_x(x_at[b] + 2u * plane, inside[b] & vec4<bool>(there.z)),
-            gather_x(x_at[b] + 3u * plane, inside[b] & vec4<bool>(there.w)));
-          // @unroll
-          for (var o = 0u; o < TILE_O; o++) {
-            sum[o][b] += block * weight[o];
-          }
-          x_at[b] += 4u * plane;
-        }
+      for (var o = 0u; o < TILE_O; o++) {
+        sum[o][b] += block * weight[o];
       }
     }
+    c += 4u;
+    let is_next_tap = c >= params.inputs;
+    c = select(c, 0u, is_next_tap);
+    j += select(0u, 1u, is_next_tap);
+    let is_next_row = j == taps_x.count;
+    j = select(j, 0u, is_next_row);
+    i += select(0u, 1u, is_next_row);
   }
 
   // A loop over the stores, which are long texts: unrolled they would take most of the compile time.

@@ -173,49 +173,48 @@ fn main(
   // @scalars
   var sum: array<array<vec4f, BLOCKS_O>, TILE_P>;
   // @scalars
-  var x_at: array<u32, LOADS>;
-  // @scalars
-  var inside: array<bool, LOADS>;
-  // @scalars
   var part: array<vec4f, LOADS>;
   // Of each position, four channels.
   // @scalars
   var x_row: array<vec4f, TILE_P>;
-  for (var i = 0u; i < taps_y.count; i++) {
-    for (var j = 0u; j < taps_x.count; j++) {
-      let tap_y = taps_y.start + i32(i) * params.tap_step_y;
-      let tap_x = taps_x.start + i32(j) * params.tap_step_x;
-      let tap_at = u32(tap_y * i32(params.width) + tap_x);
+  // One loop over taps and channels: at its end each sum goes back to its variable, which three loops would do as often.
+  var c = 0u;
+  var i = 0u;
+  var j = 0u;
+  let rounds = taps_y.count * taps_x.count * ((params.inputs + 3u) / 4u);
+  for (var round = 0u; round < rounds; round++) {
+    let tap_y = taps_y.start + i32(i) * params.tap_step_y;
+    let tap_x = taps_x.start + i32(j) * params.tap_step_x;
+    let tap_at = u32(tap_y * i32(params.width) + tap_x) + c * plane;
+    let tap = (taps_y.first + i * params.skip_y) * params.kernel_width + taps_x.first + j * params.skip_x;
+    let there = vec4<bool>(WHOLE) | (c + vec4u(0u, 1u, 2u, 3u) < vec4u(params.inputs));
+    // @unroll
+    for (var l = 0u; l < LOADS; l++) {
+      // As unsigned numbers, what lies before an edge is past the other one.
+      let inside = u32(at_y[l] + tap_y) < params.height && u32(at_x[l] + tap_x) < params.width;
+      part[l] = gather_x(origin[l] + tap_at, plane, there & vec4<bool>(inside));
+    }
+    // @unroll
+    for (var p = 0u; p < TILE_P; p++) {
+      x_row[p] = subgroupBroadcast(part[p / LANES], p % LANES);
+    }
+    // @unroll
+    for (var o = 0u; o < BLOCKS_O; o++) {
+      let at = w_at[o] + tap * weights_a_tap + c * params.blocks_o;
+      let block = mat4x4f(
+        w[at], w[at + params.blocks_o], w[at + 2u * params.blocks_o], w[at + 3u * params.blocks_o]);
       // @unroll
-      for (var l = 0u; l < LOADS; l++) {
-        // As unsigned numbers, what lies before an edge is past the other one.
-        inside[l] = u32(at_y[l] + tap_y) < params.height && u32(at_x[l] + tap_x) < params.width;
-        x_at[l] = origin[l] + tap_at;
-      }
-      let tap = (taps_y.first + i * params.skip_y) * params.kernel_width + taps_x.first + j * params.skip_x;
-      for (var c = 0u; c < params.inputs; c += 4u) {
-        let there = vec4<bool>(WHOLE) | (c + vec4u(0u, 1u, 2u, 3u) < vec4u(params.inputs));
-        // @unroll
-        for (var l = 0u; l < LOADS; l++) {
-          part[l] = gather_x(x_at[l], plane, there & vec4<bool>(inside[l]));
-          x_at[l] += 4u * plane;
-        }
-        // @unroll
-        for (var p = 0u; p < TILE_P; p++) {
-          x_row[p] = subgroupBroadcast(part[p / LANES], p % LANES);
-        }
-        // @unroll
-        for (var o = 0u; o < BLOCKS_O; o++) {
-          let at = w_at[o] + tap * weights_a_tap + c * params.blocks_o;
-          let block = mat4x4f(
-            w[at], w[at + params.blocks_o], w[at + 2u * params.blocks_o], w[at + 3u * params.blocks_o]);
-          // @unroll
-          for (var p = 0u; p < TILE_P; p++) {
-            sum[p][o] += block * x_row[p];
-          }
-        }
+      for (var p = 0u; p < TILE_P; p++) {
+        sum[p][o] += block * x_row[p];
       }
     }
+    c += 4u;
+    let is_next_tap = c >= params.inputs;
+    c = select(c, 0u, is_next_tap);
+    j += select(0u, 1u, is_next_tap);
+    let is_next_row = j == taps_x.count;
+    j = select(j, 0u, is_next_row);
+    i += select(0u, 1u, is_next_row);
   }
 
   // A loop over the stores, which are long texts: unrolled they would take most of the compile time.

@@ -103,7 +103,8 @@ const foldKernel = defineKernel<{ readonly inner: number; readonly eps: number }
     outputs: sizeOf(gamma),
     eps,
   }),
-  grid: ({ weight, gamma }, limits) => gridFor(Math.max(sizeOf(weight), sizeOf(gamma)), 64, limits),
+  grid: ({ weight, gamma }, limits) =>
+    gridFor(Math.max(Math.ceil(sizeOf(weight) / 16), sizeOf(gamma)), 64, limits),
 });
 
 function foldedInto(layer: Conv2d | Dense, norm: BatchNorm): Layer {
