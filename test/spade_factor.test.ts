@@ -1,0 +1,168 @@
+import { type Gpu, randomUniform, tensor } from "handgrad";
+import { buildModel, dense } from "handgrad/layers";
+import { calibrate } from "handgrad/spade";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { adapterTraits } from "../src/ops/matmul_plan.js";
+import { factorOnDevice, factorsOnDevice } from "../src/spade/factor_device.js";
+import { upperFactor } from "../src/spade/factor_host.js";
+import { LayerProblem } from "../src/spade/layer_problem.js";
+import { assertClose } from "./helpers/compare.js";
+import { sharedGpu } from "./helpers/gpu.js";
+import { type Random, seededRandom } from "./helpers/shapes.js";
+import { array64 } from "./reference/array64.js";
+import { damped, inverse } from "./reference/pruning.js";
+
+const test = suite("factors of Hessians");
+
+/** 2/N Σ x xᵀ of uniform draws, with as many inputs that are always 0. */
+function hessian(random: Random, d: number, dead: ReadonlySet<number> = new Set()): Float32Array {
+  const count = d + 3;
+  const x = random.array([d, count], { low: -1, high: 1 }).data;
+  const h = new Float32Array(d * d);
+  for (let i = 0; i < d; i++) {
+    for (let j = 0; j < d; j++) {
+      let sum = 0;
+      for (let k = 0; k < count; k++) sum += x[i * count + k] * x[j * count + k];
+      h[i * d + j] = dead.has(i) || dead.has(j) ? 0 : (2 * sum) / count;
+    }
+  }
+  return h;
+}
+
+function product(u: ArrayLike<number>, d: number): Float64Array {
+  const result = new Float64Array(d * d);
+  for (let i = 0; i < d; i++)
+    for (let j = 0; j < d; j++)
+      for (let k = 0; k <= Math.min(i, j); k++) result[i * d + j] += u[k * d + i] * u[k * d + j];
+  return result;
+}
+
+/** The kernels are for these; adapters of other subgroups never get to them. */
+const hasLanes = (gpu: Gpu): boolean => [4, 8].includes(adapterTraits(gpu).lanes);
+
+test("the CPU's factor: UᵀU = H⁻¹, U upper, dead inputs marked", () => {
+  const random = seededRandom(1);
+  for (const d of [1, 2, 3, 5, 8, 17, 33]) {
+    const dead = new Set(d > 4 ? [1, d - 2] : []);
+    const h = hessian(random, d, dead);
+    const { u, dead: found, damping } = upperFactor(h, d, 0.01);
+    assert.is(damping, 0.01);
+    assert.equal(
+      [...found],
+      Array.from({ length: d }, (_, j) => (dead.has(j) ? 1 : 0)),
+    );
+    for (let i = 0; i < d; i++) for (let j = 0; j < i; j++) assert.is(u[i * d + j], 0);
+    assertClose(product(u, d), inverse(damped(array64([d, d], h), 0.01)).data, { tolerance: 1e-5 });
+  }
+});
+
+test("the device's factors are those of the CPU, whatever the size and the number of problems", async () => {
+  const gpu = await sharedGpu();
+  if (!hasLanes(gpu)) return;
+  const random = seededRandom(2);
+  const sizes = [1, 3, 31, 32, 33, 64, 97, 130];
+  for (const d of sizes) {
+    const problems = random.integer(1, 3);
+    const all = new Float32Array(problems * d * d);
+    const dead = Array.from({ length: problems }, () => new Set(d > 4 ? [random.integer(0, d - 1)] : []));
+    dead.forEach((inputs, p) => {
+      all.set(hessian(random, d, inputs), p * d * d);
+    });
+    const h = tensor(gpu, all, [problems, d, d]);
+    const made = factorOnDevice(h, 0.01);
+    const [u, scale, alive, failed] = await Promise.all([
+      made.u.data(),
+      made.scale.data(),
+      made.alive.data(),
+      made.failed.data(),
+    ]);
+    assert.equal([...failed], new Array(problems).fill(0));
+    for (let p = 0; p < problems; p++) {
+      const expected = upperFactor(all.subarray(p * d * d, (p + 1) * d * d), d, 0.01);
+      const own = u.subarray(p * d * d, (p + 1) * d * d);
+      const what = `${d} × ${d}, problem ${p}`;
+      for (let i = 0; i < d; i++) for (let j = 0; j < i; j++) assert.is(own[i * d + j], 0, what);
+      assertClose(own, expected.u, { tolerance: 2e-5, what });
+      const inverses = Array.from({ length: d }, (_, j) =>
+        dead[p].has(j) ? 0 : 1 / expected.u[j * d + j] ** 2,
+      );
+      assertClose(scale.subarray(p * d, (p + 1) * d), inverses, { tolerance: 2e-5, what });
+      assert.equal(
+        [...alive.subarray(p * d, (p + 1) * d)],
+        Array.from({ length: d }, (_, j) => (dead[p].has(j) ? 0 : 1)),
+        what,
+      );
+    }
+    for (const held of [h, made.u, made.scale, made.alive, made.failed]) held.dispose();
+  }
+});
+
+test("a matrix that is not positive definite, or not finite, is told of the others in its batch", async () => {
+  const gpu = await sharedGpu();
+  if (!hasLanes(gpu)) return;
+  const d = 40;
+  const good = hessian(seededRandom(3), d);
+  const indefinite = Float32Array.from(good);
+  indefinite[39 * d + 38] = indefinite[38 * d + 39] = 100;
+  const broken = Float32Array.from(good);
+  broken[5 * d + 5] = Number.NaN;
+  const h = tensor(gpu, Float32Array.from([...indefinite, ...good, ...broken]), [3, d, d], {
+    checkFinite: false,
+  });
+  const made = factorOnDevice(h, 0.01);
+  assert.equal([...(await made.failed.data())], [1, 0, 1]);
+  const u = (await made.u.data()).subarray(d * d, 2 * d * d);
+  assertClose(u, upperFactor(good, d, 0.01).u, { tolerance: 2e-5 });
+  for (const held of [h, made.u, made.scale, made.alive, made.failed]) held.dispose();
+});
+
+test("what the device cannot factor the CPU does, with more damping, and nothing is left behind", async () => {
+  const gpu = await sharedGpu();
+  const { tensors } = gpu.memory();
+  const model = buildModel(gpu, [dense(130, 4)], { seed: 1 });
+  const d = 130;
+  for (const isDefinite of [true, false]) {
+    const problem = new LayerProblem("0", model.layers[0] as never, 1, 0.01);
+    const values = hessian(seededRandom(4), d);
+    // An eigenvalue of about -1, which a hundredth of the mean diagonal does not make up for.
+    if (!isDefinite) values[1] = values[d] = values[0] + 1;
+    const given = tensor(gpu, values, [1, d, d]);
+    problem.h.dispose();
+    Object.assign(problem, { h: given });
+    const { u, damping } = await problem.factors();
+    const expected = upperFactor(values, d, 0.01);
+    assert.is(damping[0] > 0.01, !isDefinite);
+    assert.equal([...damping], [expected.damping]);
+    assertClose(await u.data(), expected.u, { tolerance: 2e-5 });
+    problem.dispose();
+  }
+  model.dispose();
+  assert.is(gpu.memory().tensors, tensors);
+});
+
+test("little damping, small matrices and adapters without subgroups of 8 are the CPU's", async () => {
+  const gpu = await sharedGpu();
+  const large = randomUniform(gpu, [1, 130, 130], { seed: 1 });
+  const small = randomUniform(gpu, [1, 64, 64], { seed: 1 });
+  const { lanes, software } = adapterTraits(gpu);
+  assert.is(factorsOnDevice(large, 0.01), software && lanes === 8);
+  assert.is(factorsOnDevice(large, 1e-4), false);
+  assert.is(factorsOnDevice(small, 0.01), false);
+  large.dispose();
+  small.dispose();
+});
+
+test("calibrate waits for nothing that solve would not: its times are complete with the traces", async () => {
+  const gpu = await sharedGpu();
+  const model = buildModel(gpu, [dense(16, 8)], { seed: 1 });
+  const samples = randomUniform(gpu, [2, 16], { seed: 2 });
+  const calibration = await calibrate(model, samples, { samples: 8 });
+  assert.ok(calibration.times.end > 0);
+  assert.ok(calibration.times.hessian > 0);
+  calibration.dispose();
+  model.dispose();
+  samples.dispose();
+});
+
+test.run();
