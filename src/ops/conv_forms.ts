@@ -88,7 +88,7 @@ const SMALL_WORK = 2e6;
 /** A product with fewer rows or shorter sums than this does not pay for writing the columns. */
 const FEW_CHANNELS = { toNarrow: 17, toWide: 8, weights: 8 };
 const SHORT_SUM = 32;
-/** On 4 lanes they pay for the input gradient of a first layer with strides where its sums are as long as this. */
+/** They pay for the input gradient of a first layer with strides where its sums are as long as this. */
 const LONG_BACKWARD_SUM = 128;
 /** Results along a side of the small tile: up to so many, half of a large one is empty. */
 const SMALL_TILE = 32;
@@ -102,7 +102,7 @@ function columnsPay(lanes: number, direction: ConvSum, geometry: ConvGeometry): 
   if (convWork(geometry) < SMALL_WORK) return false;
   const { wideChannels, narrowChannels, y, x } = geometry;
   const taps = y.kernel * x.kernel;
-  if (lanes === 4 && direction === "toWide" && wideChannels < SHARED_CHANNELS && y.stride * x.stride > 1)
+  if (lanes > 0 && direction === "toWide" && wideChannels < SHARED_CHANNELS && y.stride * x.stride > 1)
     return (narrowChannels * taps) / (y.stride * x.stride) >= LONG_BACKWARD_SUM;
   if (narrowChannels < FEW_CHANNELS[direction] || wideChannels * taps < SHORT_SUM) return false;
   // Backward each column is written and read again for a single sum, unless the product is the image itself.
