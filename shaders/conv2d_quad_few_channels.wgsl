@@ -165,14 +165,12 @@ fn main(
         values[b][u] = gather_x(origin[b] + tap_at, inside & vec4<bool>(pair + u < pairs));
       }
       j++;
-      if (j == params.kernel_width) {
-        j = 0u;
-        i++;
-      }
-      if (i == params.kernel_height) {
-        i = 0u;
-        channel_at += plane;
-      }
+      let is_next_row = j == params.kernel_width;
+      j = select(j, 0u, is_next_row);
+      i += select(0u, 1u, is_next_row);
+      let is_next_channel = i == params.kernel_height;
+      i = select(i, 0u, is_next_channel);
+      channel_at += select(0u, plane, is_next_channel);
     }
     // @unroll
     for (var b = 0u; b < BLOCKS_P; b++) {
