@@ -194,6 +194,9 @@ random("options out of range are refused, and nothing is leaked", async () => {
   const floats = zeros(gpu, [1]);
   const { tensors } = gpu.memory();
   await assertRejects(() => randomUniform(gpu, [4], { seed: -1 }), ValueError, /seed is -1/);
+  for (const draw of [randomUniform, randomNormal, bernoulli, dropoutMask])
+    await assertRejects(() => draw(gpu, [4], undefined as never), ValueError, /options is undefined/);
+  await assertRejects(() => dropout(floats, undefined as never), ValueError, /options is undefined/);
   await assertRejects(
     () => randomUniform(gpu, [4], { seed: 0, stream: 2 ** 32 }),
     ValueError,

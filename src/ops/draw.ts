@@ -14,6 +14,14 @@ export interface DrawOptions {
   readonly counter?: Tensor;
 }
 
+/** The options, which JavaScript may have left out. @throws ValueError if so */
+export function givenOptions<T extends object>(op: string, options: T | undefined): T {
+  if (typeof options === "object" && options !== null) return options;
+  throw new ValueError(
+    `${op}: options is ${options}, and an object with a seed is taken, such as { seed: 7 }`,
+  );
+}
+
 /** @throws ShapeError if there is a counter of another shape than [1] and [2] */
 export function checkCounter(op: string, { counter }: Shapes): void {
   if (counter && (counter.length !== 1 || (counter[0] !== 1 && counter[0] !== 2))) {

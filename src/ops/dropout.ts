@@ -4,7 +4,15 @@ import dropoutGradWgsl from "../../shaders/dropout_grad.wgsl";
 import { ShapeError } from "../gpu/errors.js";
 import { defineKernel, gridFor, sizeOf } from "../gpu/kernel.js";
 import type { Tensor } from "../tensor.js";
-import { checkCounter, checkShare, type DrawOptions, drawUniforms, keepScale, thresholdOf } from "./draw.js";
+import {
+  checkCounter,
+  checkShare,
+  type DrawOptions,
+  drawUniforms,
+  keepScale,
+  thresholdOf,
+  givenOptions,
+} from "./draw.js";
 import { strideGrid } from "./stride_grid.js";
 
 export interface DropoutOptions extends DrawOptions {
@@ -63,7 +71,7 @@ const dropoutGradKernel = defineKernel({
  * advance(counter);
  */
 export function dropout(x: Tensor, options: DropoutOptions): { y: Tensor; mask: Tensor } {
-  const { counter, out } = options;
+  const { counter, out } = givenOptions("dropout", options);
   const { y, mask } = dropoutKernel.run({ x, counter }, options, { out });
   return { y, mask };
 }

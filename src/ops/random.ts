@@ -17,7 +17,15 @@ import { ShapeError, ValueError } from "../gpu/errors.js";
 import type { Gpu } from "../gpu/gpu.js";
 import { type DType, defineKernel, gridFor, type Kernel, type Shape, sizeOf } from "../gpu/kernel.js";
 import { empty, type Tensor } from "../tensor.js";
-import { checkCounter, checkShare, type DrawOptions, drawUniforms, keepScale, thresholdOf } from "./draw.js";
+import {
+  checkCounter,
+  checkShare,
+  type DrawOptions,
+  drawUniforms,
+  givenOptions,
+  keepScale,
+  thresholdOf,
+} from "./draw.js";
 import { orderOfRows } from "./radix_sort.js";
 
 export type { DrawOptions } from "./draw.js";
@@ -133,15 +141,12 @@ function floatBelow(value: number): number {
  * Independent draws from [low, high), the same bits on every adapter: low + u·(high - low) with u a multiple
  * of 2^-24, both operations rounded to float32.
  * @param shape of the result
- * @throws ValueError unless low < high as finite float32 numbers, or for a seed or stream out of range
+ * @throws ValueError unless low < high as finite float32 numbers, or for options left out, or a seed or stream out of range
  * @example
  * const noise = randomUniform(gpu, [64, 784], { seed: 7, low: -0.1, high: 0.1 });
  */
-export function randomUniform(
-  gpu: Gpu,
-  shape: Shape,
-  { low = 0, high = 1, ...options }: UniformOptions,
-): Tensor {
+export function randomUniform(gpu: Gpu, shape: Shape, options: UniformOptions): Tensor {
+  const { low = 0, high = 1, ...draw } = givenOptions("randomUniform", options);
   const [from, to] = [Math.fround(low), Math.fround(high)];
   const width = Math.fround(to - from);
   if (!(from < to && Number.isFinite(width))) {
@@ -149,7 +154,7 @@ export function randomUniform(
       `randomUniform: low is ${low} and high is ${high}, and finite float32 numbers with low < high are taken`,
     );
   }
-  return run(uniformKernel, gpu, shape, options, { low: from, width, largest: floatBelow(to), zero: 0 });
+  return run(uniformKernel, gpu, shape, draw, { low: from, width, largest: floatBelow(to), zero: 0 });
 }
 
 /**
@@ -161,17 +166,14 @@ export function randomUniform(
  * @example
  * const weights = randomNormal(gpu, [784, 128], { seed: 7, std: Math.sqrt(2 / 784) });
  */
-export function randomNormal(
-  gpu: Gpu,
-  shape: Shape,
-  { mean = 0, std = 1, ...options }: NormalOptions,
-): Tensor {
+export function randomNormal(gpu: Gpu, shape: Shape, options: NormalOptions): Tensor {
+  const { mean = 0, std = 1, ...draw } = givenOptions("randomNormal", options);
   if (!(Number.isFinite(mean) && Number.isFinite(std) && std >= 0)) {
     throw new ValueError(
       `randomNormal: mean is ${mean} and std is ${std}, and finite numbers are taken, std not negative`,
     );
   }
-  return run(normalKernel, gpu, shape, options, { mean, deviation: std });
+  return run(normalKernel, gpu, shape, draw, { mean, deviation: std });
 }
 
 /**
@@ -182,9 +184,10 @@ export function randomNormal(
  * @example
  * const coins = bernoulli(gpu, [1000], { seed: 7, probability: 0.5 });
  */
-export function bernoulli(gpu: Gpu, shape: Shape, { probability, ...options }: BernoulliOptions): Tensor {
+export function bernoulli(gpu: Gpu, shape: Shape, options: BernoulliOptions): Tensor {
+  const { probability, ...draw } = givenOptions("bernoulli", options);
   checkShare("bernoulli", "probability", probability);
-  return run(choiceKernel, gpu, shape, options, { threshold: thresholdOf(probability), below: 1, above: 0 });
+  return run(choiceKernel, gpu, shape, draw, { threshold: thresholdOf(probability), below: 1, above: 0 });
 }
 
 /**
@@ -194,9 +197,10 @@ export function bernoulli(gpu: Gpu, shape: Shape, { probability, ...options }: B
  * @example
  * const mask = dropoutMask(gpu, [64, 128], { seed: 7, rate: 0.5 }); // zeros and twos
  */
-export function dropoutMask(gpu: Gpu, shape: Shape, { rate, ...options }: DropoutMaskOptions): Tensor {
+export function dropoutMask(gpu: Gpu, shape: Shape, options: DropoutMaskOptions): Tensor {
+  const { rate, ...draw } = givenOptions("dropoutMask", options);
   checkShare("dropoutMask", "rate", rate);
-  return run(choiceKernel, gpu, shape, options, {
+  return run(choiceKernel, gpu, shape, draw, {
     threshold: thresholdOf(rate),
     below: 0,
     above: keepScale(rate),
@@ -211,7 +215,8 @@ export function dropoutMask(gpu: Gpu, shape: Shape, { rate, ...options }: Dropou
  * const order = randomPermutation(gpu, 10000, { seed: 7 });
  * const shuffled = gatherRows(images, order);
  */
-export function randomPermutation(gpu: Gpu, count: number, { out, ...draw }: RandomOptions): Tensor {
+export function randomPermutation(gpu: Gpu, count: number, options: RandomOptions): Tensor {
+  const { out, ...draw } = givenOptions("randomPermutation", options);
   if (!(Number.isInteger(count) && count >= 0)) {
     throw new ValueError(`randomPermutation: count is ${count}, and a whole number of at least 0 is taken`);
   }

@@ -129,8 +129,11 @@ export async function calibrateFor(
         problems.set(name, problem);
       }
       const from = rowsOf(options.calibration ?? samples, first, count);
-      await addCopies(pass, from, problems, plan.images, options, { times, factored });
-      from.dispose();
+      try {
+        await addCopies(pass, from, problems, plan.images, options, { times, factored });
+      } finally {
+        from.dispose();
+      }
       const dense = samples.gpu.scope(() => pass.network.forward(rowsOf(samples, first, count)).y);
       batches.push({ first, count, problems, dense });
     }
@@ -162,12 +165,17 @@ async function addCopies(
     const start = performance.now();
     // A chunk of a sample's copies draws from streams of its own.
     const x = augment(samples, some, augmentations, { seed, stream: (first / images) * STREAMS_A_CHUNK });
-    await gpu.flush();
-    // The pass is recorded while the device makes the copies, so that it finds its work when they are done.
-    const copied = doneAt(gpu);
-    copied.catch(() => {}); // whoever waits for results sees the error
-    const inputs = gpu.scope(() => inputsOf(pass, x, problems));
-    x.dispose();
+    let copied: Promise<number>;
+    let inputs: Map<string, Tensor>;
+    try {
+      await gpu.flush();
+      // The pass is recorded while the device makes the copies, so that it finds its work when they are done.
+      copied = doneAt(gpu);
+      copied.catch(() => {}); // whoever waits for results sees the error
+      inputs = gpu.scope(() => inputsOf(pass, x, problems));
+    } finally {
+      x.dispose();
+    }
     for (const problem of largestFirst(
       [...inputs.keys()].map((name) => problems.get(name) as LayerProblem),
     )) {
@@ -188,11 +196,12 @@ async function addCopies(
       times.hessian += (end - ready) / 1000;
       times.end = end;
     });
+    summed.catch(() => {}); // as above
     if (!factored || first + some < copies) {
+      await gpu.finish();
       await summed;
       continue;
     }
-    summed.catch(() => {}); // as above
     // For the device, while the CPU is at the last factors and records the solve: who solves waits for it.
     for (const problem of problems.values()) problem.denseEnergy();
   }
