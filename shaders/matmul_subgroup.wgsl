@@ -75,6 +75,14 @@ fn bias_of(block: u32) -> vec4f {
   return vec4f(bias[c], bias[min(c + 1u, last)], bias[min(c + 2u, last)], bias[min(c + 3u, last)]);
 }
 
+// sum + columns · v. With fma() lavapipe adds and multiplies in one instruction; SwiftShader, with its 4 lanes, has none,
+// and makes less code of the other form.
+fn times(columns: mat4x4f, v: vec4f, sum: vec4f) -> vec4f {
+  if (LANES == 4u) { return sum + columns * v; }
+  let half = fma(columns[1], vec4f(v.y), fma(columns[0], vec4f(v.x), sum));
+  return fma(columns[3], vec4f(v.w), fma(columns[2], vec4f(v.z), half));
+}
+
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -160,14 +168,14 @@ fn main(
           let block = transpose(mat4x4f(c0, c1, c2, c3));
           // @unroll
           for (var i = 0u; i < TILE_M; i++) {
-            sum[i][j] += block * a_row[i][u];
+            sum[i][j] = times(block, a_row[i][u], sum[i][j]);
           }
         } else {
           let first = b_at[j] + (step * STEP + 4u * u) * n4;
           let block = mat4x4f(b[first], b[first + n4], b[first + 2u * n4], b[first + 3u * n4]);
           // @unroll
           for (var i = 0u; i < TILE_M; i++) {
-            sum[i][j] += block * a_row[i][u];
+            sum[i][j] = times(block, a_row[i][u], sum[i][j]);
           }
         }
       }
