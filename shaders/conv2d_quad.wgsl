@@ -196,7 +196,7 @@ fn main(
   // Of each position, four channels.
   // @scalars
   var x_row: array<vec4f, ROWS>;
-  // One loop over taps and channels: at its end each sum goes back to its variable, which three loops would do as often.
+  // One loop over taps and channels, not three: at the end of each the sums go back to their variables, which is dear.
   var c = 0u;
   var i = 0u;
   var j = 0u;

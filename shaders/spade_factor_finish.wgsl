@@ -1,7 +1,7 @@
 // What the solvers take of a factored Hessian: rows and columns in their own order again.
 //   u_ij = m_{d-1-i, d-1-j} for j >= i, else 0;  alive_j = 0 where h_jj = 0, else 1;  scale_j = alive_j / u_jj²
-// m of spade_factor_update, the inverse of the lower factor: [problems, width, width]; h, u: [problems, size, size];
-// scale, alive: [problems, size]. A row of u an invocation group, four values an invocation.
+// m of spade_factor_step, the inverse of the lower factor: [problems, width, width]; h, u: [problems, size, size];
+// scale, alive: [problems, size]. An invocation has four values of a row of u.
 
 // @constants
 const WORKGROUP_SIZE: u32 = 64u;

@@ -83,7 +83,7 @@ fn main(
   var sum: array<array<array<vec4f, BLOCKS_N>, ROWS>, 4>;
   // @scalars
   var a_row: array<vec4f, ROWS>;
-  // One loop over all three: at its end each sum goes back to its variable, which three loops would do as often.
+  // One loop, not three: at the end of each the sums go back to their variables, which is dear.
   var first = 0u;
   var middle = 0u;
   var outer = 0u;

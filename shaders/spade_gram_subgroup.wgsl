@@ -82,7 +82,7 @@ fn main(
   var a_part: array<vec4f, LOADS_A>;
   // @scalars
   var a_row: array<vec4f, TILE_M>;
-  // One loop over all three: at its end each sum goes back to its variable, which three loops would do as often.
+  // One loop, not three: at the end of each the sums go back to their variables, which is dear.
   var first = 0u;
   var middle = 0u;
   var outer = 0u;

@@ -1,6 +1,6 @@
-import { type Gpu, randomUniform, tensor } from "handgrad";
+import { type Gpu, randomUniform, tensor, zeros } from "handgrad";
 import { buildModel, dense } from "handgrad/layers";
-import { calibrate } from "handgrad/spade";
+import { calibrate, tracesOf } from "handgrad/spade";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { adapterTraits } from "../src/ops/matmul_plan.js";
@@ -153,16 +153,28 @@ test("little damping, small matrices and adapters without subgroups of 8 are the
   small.dispose();
 });
 
-test("calibrate waits for nothing that solve would not: its times are complete with the traces", async () => {
+test("the seconds of a trace's stages add up, and to no more than the clock's", async () => {
   const gpu = await sharedGpu();
   const model = buildModel(gpu, [dense(16, 8)], { seed: 1 });
   const samples = randomUniform(gpu, [2, 16], { seed: 2 });
-  const calibration = await calibrate(model, samples, { samples: 8 });
-  assert.ok(calibration.times.end > 0);
-  assert.ok(calibration.times.hessian > 0);
+  const start = performance.now();
+  const traces = await tracesOf(model, samples, { ratios: 0.5, samples: 8, layers: ["0"] });
+  const clock = (performance.now() - start) / 1000;
+  for (const { seconds } of traces) {
+    const { augment, hessian, factor, solve, total } = seconds;
+    const stages = [augment, hessian, factor, solve];
+    for (const [stage, value] of Object.entries(seconds)) assert.ok(value >= 0, `${stage}: ${value}`);
+    assert.ok(augment > 0 && hessian > 0 && solve > 0, stages.join(", "));
+    assert.ok(Math.abs(total - stages.reduce((sum, value) => sum + value, 0)) < 1e-9);
+    assert.ok(total <= clock + 1e-9, `${total} of ${clock}`);
+  }
+  for (const held of [...traces, model, samples]) held.dispose();
+  const calibration = await calibrate(buildModel(gpu, [dense(4, 2)], { seed: 1 }), zeros(gpu, [1, 4]), {
+    samples: 8,
+  });
+  assert.ok(calibration.times.end > 0 && calibration.times.hessian > 0);
+  calibration.model.dispose();
   calibration.dispose();
-  model.dispose();
-  samples.dispose();
 });
 
 test.run();

@@ -101,7 +101,7 @@ export async function calibrate(
 
 /**
  * As `calibrate`.
- * @param factored whether factors will be wanted: the CPU then makes one layer's while the device is at the next Hessian
+ * @param factored whether factors will be wanted: each layer's are then begun behind its Hessian, and not waited for
  */
 export async function calibrateFor(
   model: Sequential,
@@ -176,9 +176,7 @@ async function addCopies(
     } finally {
       x.dispose();
     }
-    for (const problem of largestFirst(
-      [...inputs.keys()].map((name) => problems.get(name) as LayerProblem),
-    )) {
+    for (const problem of largestFirst(problems.values())) {
       const input = inputs.get(problem.name) as Tensor;
       const flat = input.rank === 4 ? input : input.reshape([...input.shape, 1, 1]);
       const shape = gramShapeOf(problem.layer, [
@@ -192,7 +190,8 @@ async function addCopies(
     }
     await gpu.flush();
     const summed = Promise.all([copied, doneAt(gpu)]).then(([ready, end]) => {
-      times.augment += (ready - start) / 1000;
+      // The device may still have been at the Hessians before these, which nobody waited for.
+      times.augment += (ready - Math.max(start, times.end)) / 1000;
       times.hessian += (end - ready) / 1000;
       times.end = end;
     });

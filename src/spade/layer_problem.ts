@@ -113,7 +113,7 @@ export class LayerProblem {
   }
 
   /** Undefined where float32 or the damping does not do. */
-  private async deviceFactors(): Promise<Factors | undefined> {
+  async deviceFactors(): Promise<Factors | undefined> {
     const { samples, groups, size, h, damping } = this;
     const { u, scale, alive, failed } = factorOnDevice(h, damping);
     try {
@@ -132,7 +132,7 @@ export class LayerProblem {
   }
 
   /** In float64, with more damping where what was asked for does not do; reads the Hessians back. */
-  private async hostFactors(): Promise<Factors> {
+  async hostFactors(): Promise<Factors> {
     const { size, groups, samples, h } = this;
     const values = await h.data();
     const u = new Float32Array(values.length);

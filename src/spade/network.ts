@@ -83,6 +83,9 @@ function foldings<T>(model: Sequential, inPlaceOf: (norm: BatchNorm) => T): Map<
   return folded;
 }
 
+/** Values that an invocation folds. */
+const FOLDED_RUN = 16;
+
 const foldKernel = defineKernel<{ readonly inner: number; readonly eps: number }>({
   name: "batch_norm_fold",
   wgsl: foldWgsl,
@@ -96,6 +99,7 @@ const foldKernel = defineKernel<{ readonly inner: number; readonly eps: number }
     folded: "write",
     shift: "write",
   },
+  constants: { RUN: FOLDED_RUN },
   shape: ({ weight, gamma }) => ({ folded: weight, shift: gamma }),
   uniforms: ({ weight, gamma }, { inner, eps }) => ({
     count: sizeOf(weight),
@@ -104,7 +108,7 @@ const foldKernel = defineKernel<{ readonly inner: number; readonly eps: number }
     eps,
   }),
   grid: ({ weight, gamma }, limits) =>
-    gridFor(Math.max(Math.ceil(sizeOf(weight) / 16), sizeOf(gamma)), 64, limits),
+    gridFor(Math.max(Math.ceil(sizeOf(weight) / FOLDED_RUN), sizeOf(gamma)), 64, limits),
 });
 
 function foldedInto(layer: Conv2d | Dense, norm: BatchNorm): Layer {

@@ -10,7 +10,7 @@ export interface StageSeconds {
   readonly augment: number;
   /** The dense network's pass and the Hessians of all layers. */
   readonly hessian: number;
-  /** What was waited for the damped factors of the inverses, which the CPU makes beside the device's work. */
+  /** What was waited for the damped factors of the inverses, which are made beside the device's other work. */
   readonly factor: number;
   readonly solve: number;
   readonly total: number;
