@@ -1,11 +1,13 @@
 // Batch norm in evaluation mode, multiplied into the convolution or dense layer before it.
 //   scale = gamma / sqrt(running variance + eps);  folded = weight · scale of its output;  shift = beta + (bias - running mean) · scale
 // weight, folded: `count` values, whose output is index / inner % outputs; bias, gamma, beta, running_mean, running_variance,
-// shift: [outputs]. An invocation has a run of RUN values, most of which belong to one output.
+// shift: [outputs]. An invocation has a run of RUN values; where they all belong to one output (ONE_OUTPUT), its scale is
+// worked out once.
 
 // @constants
 const WORKGROUP_SIZE: u32 = 64u;
-const RUN: u32 = 16u;
+const RUN: u32 = 8u;
+const ONE_OUTPUT: bool = false;
 const HAS_BIAS: bool = false;
 // @end
 
@@ -30,15 +32,17 @@ struct Params {
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let index = id.x + id.y * groups.x * WORKGROUP_SIZE;
   let first = index * RUN;
-  var known = params.outputs;
-  var scale = 0.0;
-  for (var at = first; at < min(first + RUN, params.count); at++) {
-    let output = at / params.inner % params.outputs;
-    if (output != known) {
-      known = output;
-      scale = scale_of(output);
+  if (first < params.count) {
+    let output = first / params.inner % params.outputs;
+    let scale = scale_of(output);
+    // @unroll
+    for (var i = 0u; i < RUN; i++) {
+      if (ONE_OUTPUT) {
+        folded[first + i] = weight[first + i] * scale;
+      } else if (first + i < params.count) {
+        folded[first + i] = weight[first + i] * scale_of((first + i) / params.inner % params.outputs);
+      }
     }
-    folded[at] = weight[at] * scale;
   }
   if (index < params.outputs) {
     var value = -running_mean[index];

@@ -102,7 +102,7 @@ test("4 lanes: quads, tall ones for much work, wide ones for many channels", () 
   assert.equal(names({ ...narrow, deterministic: true }, "toNarrow", large), ["quad 8×32"]);
 });
 
-test("4 lanes: quads of four taps for the first layer of a network, forward", () => {
+test("4 and 8 lanes: forms of their own for the first layer of a network", () => {
   const first: [number[], number[]] = [
     [128, 1, 28, 28],
     [16, 1, 4, 4],
@@ -110,7 +110,8 @@ test("4 lanes: quads of four taps for the first layer of a network, forward", ()
   const quads = ["quad_few_channels 4×32", "quad_few_channels 4×64", "quad_few_channels 4×16"];
   const [best, ...others] = quads;
   assert.equal(names(narrow, "toNarrow", first, { stride: 2 }), [best, "direct", "columns", ...others]);
-  assert.is(names(eight, "toNarrow", first, { stride: 2 })[0], "direct");
+  const [low, high] = ["subgroup_few_channels 16×4 of 8", "subgroup_few_channels 32×4 of 8"];
+  assert.equal(names(eight, "toNarrow", first, { stride: 2 }), [low, "direct", "columns", high]);
   const places = ["few_channels 4×4", "direct", "columns", "few_channels 2×4"];
   assert.equal(names(narrow, "toWide", first, { stride: 2 }), places);
   assert.is(names(eight, "toWide", first, { stride: 2 })[0], "direct");
@@ -120,9 +121,10 @@ test("4 lanes: quads of four taps for the first layer of a network, forward", ()
     [64, 3, 7, 7],
   ];
   assert.is(names(narrow, "toWide", large, { stride: 2, padding: 3 })[0], "columns");
+  assert.is(names(eight, "toNarrow", large, { stride: 2, padding: 3 })[0], high);
 });
 
-test("with subgroups: columns where they need no copy, directly with few channels of the result or of what is read", () => {
+test("with subgroups: columns where they need no copy, directly with few channels of the result", () => {
   const pointwise: [number[], number[]] = [
     [8, 32, 28, 28],
     [64, 32, 1, 1],
@@ -133,7 +135,11 @@ test("with subgroups: columns where they need no copy, directly with few channel
     [128, 1, 28, 28],
     [16, 1, 4, 4],
   ];
-  assert.equal(names(eight, "toNarrow", gray, { stride: 2 }), ["direct", "columns"]);
+  const few: [number[], number[]] = [
+    [128, 16, 28, 28],
+    [4, 16, 4, 4],
+  ];
+  assert.equal(names(eight, "toNarrow", few, { stride: 2 }), ["direct", "columns"]);
   assert.equal(names(eight, "toWide", gray, { stride: 2 }), ["direct", "columns"]);
 });
 

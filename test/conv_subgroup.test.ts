@@ -6,6 +6,7 @@ import {
   byQuad,
   byQuadOfFew,
   bySubgroup,
+  bySubgroupOfFew,
   type ConvForm,
   convolveWithForm,
 } from "../src/ops/conv_forms.js";
@@ -66,13 +67,22 @@ FORMS.forEach((form, number) => {
   });
 });
 
-for (const form of [byQuadOfFew(4, 16), byQuadOfFew(8, 32)]) {
-  test(`${form.name}: written and random shapes`, async () => {
-    if ((await lanesHere()) > 0) await checkConvSizes(form, ["toNarrow"], SIZES, 61);
+/** Forward only. */
+const FIRST_LAYERS: readonly ((lanes: number) => ConvForm)[] = [
+  () => byQuadOfFew(4, 16),
+  () => byQuadOfFew(8, 32),
+  (lanes) => bySubgroupOfFew(16, 4, lanes),
+  (lanes) => bySubgroupOfFew(5, 8, lanes),
+];
+
+for (const form of FIRST_LAYERS) {
+  test(`${form(4).name.replace(/ of .*/, "")}: written and random shapes`, async () => {
+    const lanes = await lanesHere();
+    if (lanes > 0) await checkConvSizes(form(lanes), ["toNarrow"], SIZES, 61);
   });
 }
 
-test("the form for few channels computes the forward direction only", async () => {
+test("the forms for few channels compute the forward direction only", async () => {
   const gpu = await sharedGpu();
   const [dy, w] = [
     upload(gpu, seededRandom(1).array([1, 9, 4, 4])),
@@ -80,10 +90,8 @@ test("the form for few channels computes the forward direction only", async () =
   ];
   const shapes = { wide: ["x", [1, 1, 4, 4]], weight: ["w", w.shape] } as const;
   const geometry = convGeometry({ op: "test", ...shapes }, { padding: 1 });
-  assert.throws(
-    () => convolveWithForm(byQuadOfFew(4, 16), "toWide", dy, w, geometry),
-    /forward direction only/,
-  );
+  for (const form of [byQuadOfFew(4, 16), bySubgroupOfFew(16, 4, 8)])
+    assert.throws(() => convolveWithForm(form, "toWide", dy, w, geometry), /forward direction only/);
   for (const tensor of [dy, w]) tensor.dispose();
 });
 
@@ -95,6 +103,7 @@ test("activations in the epilogue", async () => {
     byPositions(4, lanes, lanes),
     byQuad(4, 16),
     byQuadOfFew(4, 16),
+    bySubgroupOfFew(16, 4, lanes),
   ])
     await checkConvActivations(form, 42);
 });
@@ -118,6 +127,7 @@ test("what lies past the last channel and beyond the edge is not looked at", asy
     byPositions(4, lanes, lanes),
     byQuad(4, 16),
     byQuadOfFew(4, 16),
+    bySubgroupOfFew(16, 4, lanes),
   ]) {
     const y = convolveWithForm(form, "toNarrow", tx, tw, geometry);
     const first = Array.from((await download(y)).data).slice(0, expected.data.length);

@@ -32,13 +32,15 @@ export interface SpeedRow {
    * matrix products, factor, inverse and factor of each, and the updates of the weights.
    */
   readonly gflop: number;
-  /** `gflop` at `matmulRate`. */
+  /** `gflop` at the rate of 512³ products that were timed right before and behind the traces; the median. */
   readonly secondsAtMatmulRate: number;
+  /** Of both, round by round; the median. */
+  readonly timesAsProducts: number;
 }
 
 export interface Speed {
   readonly adapter: string;
-  /** GFLOP/s of 512³ products timed in the same rounds. */
+  /** GFLOP/s of the 512³ products, the median. */
   readonly matmulRate: number;
   readonly rows: readonly SpeedRow[];
   /** Seconds of the traces one by one over those of the same traces as one batch, round by round; the median. */
@@ -124,18 +126,20 @@ export async function runSpeed(gpu: Gpu, { quick }: { readonly quick: boolean })
   ];
   try {
     const { times, products } = await timeRounds(jobs, () => multiply(gpu, factor), ROUNDS[kind]);
-    const matmulRate = (PRODUCTS * 2 * PRODUCT ** 3) / median(products) / 1e9;
+    const productFlop = PRODUCTS * 2 * PRODUCT ** 3;
     const rows = jobs.map(({ what, samples, flop }, job): SpeedRow => {
-      const gflop = flop / 1e9;
+      const atMatmulRate = products[job].map((seconds) => (seconds * flop) / productFlop);
       return {
         what,
         samples,
         seconds: median(times[job]),
         range: [Math.min(...times[job]), Math.max(...times[job])],
-        gflop,
-        secondsAtMatmulRate: gflop / matmulRate,
+        gflop: flop / 1e9,
+        secondsAtMatmulRate: median(atMatmulRate),
+        timesAsProducts: median(times[job].map((seconds, round) => seconds / atMatmulRate[round])),
       };
     });
+    const matmulRate = productFlop / median(products.flat()) / 1e9;
     const [, , oneByOne, batch] = times;
     const batchGain = median(oneByOne.map((seconds, round) => seconds / batch[round]));
     return { adapter: gpu.info.description, matmulRate, rows, batchGain };
@@ -144,18 +148,24 @@ export async function runSpeed(gpu: Gpu, { quick }: { readonly quick: boolean })
   }
 }
 
-/** Seconds by job and round. A round before the first compiles, and does not count. */
+/**
+ * Seconds of jobs and of products by job and round: the mean of those right before and right behind the job, as a machine
+ * that slows down slows both. A round before the first compiles, and does not count.
+ */
 async function timeRounds(jobs: readonly Job[], product: () => Promise<void>, rounds: number) {
   const times: number[][] = jobs.map(() => []);
-  const products: number[] = [];
+  const products: number[][] = jobs.map(() => []);
   const progress = startProgress("traces");
   try {
     for (let round = 0; round <= rounds; round++) {
-      const seconds = await secondsOf(product);
-      if (round > 0) products.push(seconds);
       for (const [at, job] of jobs.entries()) {
+        const before = await secondsOf(product);
         const own = await secondsOf(job.run);
-        if (round > 0) times[at].push(own);
+        const behind = await secondsOf(product);
+        if (round > 0) {
+          times[at].push(own);
+          products[at].push((before + behind) / 2);
+        }
         progress.update((round + (at + 1) / jobs.length) / (rounds + 1), job.what);
       }
     }
@@ -225,13 +235,13 @@ function traceFlop(model: Sequential, { image: [, ...shape], samples, ratios }: 
 export function printSpeed({ rows, matmulRate, batchGain }: Speed): void {
   printTable(
     ["trace", "copies", "seconds", "least to most", "GFLOP", "× their time as products"],
-    rows.map(({ what, samples, seconds, range, gflop, secondsAtMatmulRate }) => [
+    rows.map(({ what, samples, seconds, range, gflop, timesAsProducts }) => [
       what,
       String(samples),
       seconds.toFixed(3),
       range.map((value) => value.toFixed(3)).join(" to "),
       gflop.toFixed(2),
-      (seconds / secondsAtMatmulRate).toFixed(2),
+      timesAsProducts.toFixed(2),
     ]),
   );
   console.log(

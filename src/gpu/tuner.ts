@@ -7,7 +7,7 @@ import type { Gpu } from "./gpu.js";
 import type { GpuInfo } from "./open.js";
 
 /** Raised whenever a kernel or a heuristic changes: what was measured before is then forgotten. */
-const TUNING_VERSION = 6;
+const TUNING_VERSION = 7;
 /** A variant must win by so much before it displaces the heuristic's choice: less is noise. */
 const MARGIN = 0.95;
 const ROUNDS = 5;

@@ -66,6 +66,11 @@ export const byQuadOfFew = (tileO: number, tileP: number): ConvForm => ({
   name: `quad_few_channels ${tileO}×${tileP}`,
   shared: { kernel: "quad_few_channels", tileO, tileP, lanes: 4 },
 });
+/** As `bySubgroup`, the same for few channels of what is read. */
+export const bySubgroupOfFew = (tileO: number, tileP: number, lanes: number): ConvForm => ({
+  name: `subgroup_few_channels ${tileO}×${tileP} of ${lanes}`,
+  shared: { kernel: "subgroup_few_channels", tileO, tileP, lanes },
+});
 /** The form for few channels of the result, input gradient only, with so many places an invocation. */
 export const byPlaces = (places: PlaceTile): ConvForm => ({
   name: `few_channels ${places.tileY}×${places.tileX}`,
@@ -74,6 +79,7 @@ export const byPlaces = (places: PlaceTile): ConvForm => ({
 const [plainEight, shortEight] = [bySubgroup(16, 4, 8), bySubgroup(8, 4, 8)];
 const positionsEight = byPositions(4, 24, 8);
 const sixteen = [bySubgroup(16, 4, 16)];
+const [fewNarrow, fewWide] = [bySubgroupOfFew(16, 4, 8), bySubgroupOfFew(32, 4, 8)];
 /** With fewer channels, of the result or of what is read, too much of a subgroup's tile or of its steps is empty. */
 const SHARED_CHANNELS = 9;
 /** Lanes share positions where they have channels of their own for so large a part of them … */
@@ -119,8 +125,9 @@ function sharedForms(
   const view = viewOf(geometry, direction);
   const { inputs, outputs } = view;
   const tileO = outputs > 16 ? 8 : 4;
-  if (lanes === 4 && direction === "toNarrow" && inputs < SHARED_CHANNELS && outputs >= SHARED_CHANNELS)
-    return [byQuadOfFew(tileO, 32), byQuadOfFew(tileO, 64), byQuadOfFew(tileO, 16)];
+  const isFirst = direction === "toNarrow" && inputs < SHARED_CHANNELS && outputs >= SHARED_CHANNELS;
+  if (lanes === 4 && isFirst) return [byQuadOfFew(tileO, 32), byQuadOfFew(tileO, 64), byQuadOfFew(tileO, 16)];
+  if (lanes === 8 && isFirst) return outputs > 16 ? [fewWide, fewNarrow] : [fewNarrow, fewWide];
   if (lanes === 4 && direction === "toWide" && inputs >= SHARED_CHANNELS && outputs < SHARED_CHANNELS)
     return placeTiles(geometry).map(byPlaces);
   if (Math.min(inputs, outputs) < SHARED_CHANNELS) return [];

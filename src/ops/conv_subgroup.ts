@@ -1,6 +1,7 @@
 /** Convolutions whose lanes share what they load: weights, positions, or (four lanes) both. For software adapters. */
 import quadWgsl from "../../shaders/conv2d_quad.wgsl";
 import quadFewWgsl from "../../shaders/conv2d_quad_few_channels.wgsl";
+import subgroupFewWgsl from "../../shaders/conv2d_subgroup_few_channels.wgsl";
 import subgroupWgsl from "../../shaders/conv2d_subgroup.wgsl";
 import positionsWgsl from "../../shaders/conv2d_subgroup_positions.wgsl";
 import tapWeightsWgsl from "../../shaders/conv2d_tap_weights.wgsl";
@@ -24,10 +25,19 @@ import {
 } from "./conv_view.js";
 
 /**
- * In `subgroup` the lanes share weights, in `subgroup_positions` positions, in the others, which are for four lanes,
- * both; `quad_few_channels` takes few channels of x, and computes the forward direction only.
+ * In `subgroup` the lanes share weights, in `subgroup_positions` positions, in `quad`, which is for four lanes, both;
+ * those of few channels of x compute the forward direction only.
  */
-export type SharedKernel = "subgroup" | "subgroup_positions" | "quad" | "quad_few_channels";
+export type SharedKernel =
+  | "subgroup"
+  | "subgroup_few_channels"
+  | "subgroup_positions"
+  | "quad"
+  | "quad_few_channels";
+
+const forwardOnly = (kernel: SharedKernel): boolean => kernel.endsWith("few_channels");
+const sharesWeights = (kernel: SharedKernel): boolean =>
+  kernel === "subgroup" || kernel === "subgroup_few_channels";
 
 /** Channels × positions that a lane computes, and the lanes of a workgroup. */
 export interface SharedTile {
@@ -46,7 +56,7 @@ interface SubgroupCall {
 
 /** What a workgroup computes. A tile of a quad is what all four lanes have: each has a fourth of its positions. */
 function groupTile({ kernel, tileO, tileP, lanes }: SharedTile): { channels: number; positions: number } {
-  return kernel === "subgroup"
+  return sharesWeights(kernel)
     ? { channels: tileO, positions: tileP * lanes }
     : { channels: tileO * lanes, positions: tileP };
 }
@@ -87,6 +97,10 @@ function sharedKernel(
   });
 }
 
+function fewUniforms({ geometry, view: { groups, inputs, outputs } }: SubgroupCall) {
+  return { ...windowUniforms(geometry), groups, inputs, outputs };
+}
+
 const kernels: Readonly<Record<SharedKernel, Kernel<SubgroupCall>>> = {
   subgroup: sharedKernel("subgroup", subgroupWgsl, ({ view }) => viewUniforms(view), [lanesOf, isWhole]),
   subgroup_positions: sharedKernel(
@@ -99,10 +113,8 @@ const kernels: Readonly<Record<SharedKernel, Kernel<SubgroupCall>>> = {
     [lanesOf, isWhole],
   ),
   quad: sharedKernel("quad", quadWgsl, ({ view }) => viewUniforms(view), [isWhole]),
-  quad_few_channels: sharedKernel("quad_few_channels", quadFewWgsl, ({ geometry, view }) => {
-    const { groups, inputs, outputs } = view;
-    return { ...windowUniforms(geometry), groups, inputs, outputs };
-  }),
+  subgroup_few_channels: sharedKernel("subgroup_few_channels", subgroupFewWgsl, fewUniforms, [lanesOf]),
+  quad_few_channels: sharedKernel("quad_few_channels", quadFewWgsl, fewUniforms),
 };
 
 /** Weights in the order in which lanes with neighboring channels load them. */
@@ -142,7 +154,7 @@ export function convolveBySubgroup(
 ): Tensor {
   const view = viewOf(geometry, direction);
   const { kernel } = tile;
-  if (kernel === "quad_few_channels" && direction !== "toNarrow")
+  if (forwardOnly(kernel) && direction !== "toNarrow")
     throw new ValueError(`conv2d: the form ${kernel} computes the forward direction only; take another one`);
   const call = { view, geometry, tile, epilogue: epilogueUniforms(ending) };
   const weights = kernel === "subgroup_positions" ? tapWeights.run({ w }, { view }).y : w;

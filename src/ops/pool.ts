@@ -9,8 +9,9 @@ import maxPoolGradByPlaneWgsl from "../../shaders/max_pool2d_grad_by_plane.wgsl"
 import { ShapeError } from "../gpu/errors.js";
 import { defineKernel, gridFor, type Shape, sizeOf } from "../gpu/kernel.js";
 import type { Tensor } from "../tensor.js";
+import type { Constants } from "../gpu/wgsl.js";
 import { type PoolGeometry, type PoolOptions, poolGeometry, windowWork } from "./pool_geometry.js";
-import { checkRank } from "./window.js";
+import { checkRank, pairOf, sidesOf } from "./window.js";
 
 export { type PoolOptions, poolOutputShape } from "./pool_geometry.js";
 
@@ -41,14 +42,28 @@ const maxPool = defineKernel<PoolOptions>({
   name: "max_pool2d",
   wgsl: maxPoolWgsl,
   bindings: { x: "read", y: "write", argmax: "write" },
+  constants: (_shapes, options) => windowConstants(options),
   shape: ({ x }, options) => {
     const { outputShape } = poolGeometry("maxPool2d", "x", x, options);
     return { y: outputShape, argmax: outputShape };
   },
-  uniforms: ({ x }, options) => poolGeometry("maxPool2d", "x", x, options).uniforms,
+  uniforms: ({ x }, options) => {
+    const { kernel_y, kernel_x, ...rest } = poolGeometry("maxPool2d", "x", x, options).uniforms;
+    return rest;
+  },
   grid: ({ y }, limits) => gridFor(sizeOf(y), WORKGROUP_SIZE, limits),
   work: ({ y }, options) => windowWork(y, options),
 });
+
+/** A loop costs more than it holds in windows up to so large; unrolled ones of more would take long to compile. */
+const SMALL_WINDOW = 9;
+
+function windowConstants({ kernel, padding = 0 }: PoolOptions): Constants {
+  const [height, width] = pairOf("pooling", "kernel", kernel, 1);
+  const isPadded = Object.values(sidesOf("pooling", padding)).some((side) => side > 0);
+  const unroll = height * width <= SMALL_WINDOW;
+  return { KERNEL_Y: height, KERNEL_X: width, PADDED: isPadded, UNROLL: unroll };
+}
 
 /**
  * The largest element of each window, and where it stands.

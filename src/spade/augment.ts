@@ -73,21 +73,35 @@ export function augment(
     );
   }
   return samples.gpu.scope(() => {
-    const repeated = broadcastTo(samples.reshape([count, 1, ...rest]), [count, copies, ...rest]);
-    let x = repeated.reshape([count * copies, ...rest]);
-    augmentations.forEach((one, index) => {
-      x = apply(x, one, copies, { seed, stream: stream + index });
+    const shape = [count, copies, ...rest];
+    const single = samples.reshape([count, 1, ...rest]);
+    const [first, ...others] = augmentations;
+    const isNoise = first?.kind === "gaussianNoise";
+    // Noise alone needs no copies to be added to.
+    const begun = isNoise ? noisy(single, first.std, shape, { seed, stream }) : broadcastTo(single, shape);
+    let x = begun.reshape([count * copies, ...rest]);
+    (isNoise ? others : augmentations).forEach((one, index) => {
+      x = apply(x, one, copies, { seed, stream: stream + index + (isNoise ? 1 : 0) });
     });
     return x;
   });
 }
 
-function apply(x: Tensor, one: Augmentation, copies: number, draw: { seed: number; stream: number }): Tensor {
+interface Draw {
+  readonly seed: number;
+  readonly stream: number;
+}
+
+/** x plus the same noise for all samples. @param x as `shape`, or with a single copy of each @param shape [b, copies, …] */
+function noisy(x: Tensor, std: number, shape: readonly number[], draw: Draw): Tensor {
+  return add(x, randomNormal(x.gpu, shape.slice(1), { ...draw, std }));
+}
+
+function apply(x: Tensor, one: Augmentation, copies: number, draw: Draw): Tensor {
   const { gpu, shape } = x;
   if (one.kind === "gaussianNoise") {
-    const own = [copies, ...shape.slice(1)];
-    const noise = randomNormal(gpu, own, { ...draw, std: one.std });
-    return add(x.reshape([shape[0] / copies, ...own]), noise).reshape(shape);
+    const all = [shape[0] / copies, copies, ...shape.slice(1)];
+    return noisy(x.reshape(all), one.std, all, draw).reshape(shape);
   }
   const rows = one.kind === "removal" ? Math.ceil(one.count / 2) * copies : copies;
   const draws = randomUniform(gpu, [rows, 4], draw);

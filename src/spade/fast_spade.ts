@@ -3,7 +3,8 @@
  * costs is made up for, as well as can be, by the weights of its row that come after it.
  */
 import tailWgsl from "../../shaders/spade_tail.wgsl";
-import { defineKernel, gridFor } from "../gpu/kernel.js";
+import subgroupTailWgsl from "../../shaders/spade_tail_subgroup.wgsl";
+import { defineKernel, gridFor, type Kernel } from "../gpu/kernel.js";
 import type { Constants } from "../gpu/wgsl.js";
 import { adapterTraits } from "../ops/matmul_plan.js";
 import { mul } from "../ops/elementwise.js";
@@ -16,31 +17,63 @@ interface TailCall extends ColumnRange {
   readonly software: boolean;
 }
 
-const tail = defineKernel<TailCall>({
-  name: "spade_tail",
-  wgsl: tailWgsl,
-  bindings: { errors: "read", u: "read", w: "readWrite" },
-  shape: () => ({}),
-  constants: ({ w }, { software }) => tailTile(software, w[3]),
-  uniforms: ({ w: [samples, groups, size, outputs], errors }, { first, end }) => ({
-    problems: samples * groups,
-    size,
-    outputs,
-    first,
-    end,
-    room: errors[1],
-  }),
-  grid: ({ w: [samples, groups, size, outputs] }, limits, { end }, { TILE_R, TILE_K, WORKGROUP_SIZE }) => {
-    const tiles = Math.ceil(outputs / Number(TILE_R)) * Math.ceil((size - end) / Number(TILE_K));
-    return gridFor(samples * groups * tiles, Number(WORKGROUP_SIZE), limits);
-  },
-  work: ({ w }, { first, end }) => 2 * w[0] * w[1] * w[3] * (w[2] - end) * (end - first),
+function tailKernel(
+  name: string,
+  wgsl: string,
+  tile: (software: boolean, outputs: number) => TailTile,
+): Kernel<TailCall> {
+  return defineKernel<TailCall>({
+    name,
+    wgsl,
+    bindings: { errors: "read", u: "read", w: "readWrite" },
+    shape: () => ({}),
+    constants: ({ w }, { software }) => tile(software, w[3]).constants,
+    uniforms: ({ w: [samples, groups, size, outputs], errors }, { first, end }) => ({
+      problems: samples * groups,
+      size,
+      outputs,
+      first,
+      end,
+      room: errors[1],
+    }),
+    grid: ({ w: [samples, groups, size, outputs] }, limits, { end, software }) => {
+      const { rows, columns, perGroup } = tile(software, outputs);
+      const tiles = Math.ceil(outputs / rows) * Math.ceil((size - end) / columns);
+      return gridFor(samples * groups * tiles, perGroup, limits);
+    },
+    work: ({ w }, { first, end }) => 2 * w[0] * w[1] * w[3] * (w[2] - end) * (end - first),
+  });
+}
+
+/** Rows and columns that an invocation, or a workgroup that shares its loads, computes; how many of them a workgroup holds. */
+interface TailTile {
+  readonly rows: number;
+  readonly columns: number;
+  readonly perGroup: number;
+  readonly constants: Constants;
+}
+
+const tail = tailKernel("spade_tail", tailWgsl, (software, outputs) => {
+  // Loads are dear on software adapters, which have few lanes to fill.
+  const [rows, columns, perGroup] = software ? [outputs > 8 ? 16 : 8, 8, 16] : [4, 4, 64];
+  return { rows, columns, perGroup, constants: { TILE_R: rows, TILE_K: columns, WORKGROUP_SIZE: perGroup } };
 });
 
-/** Loads are dear on software adapters, which have few lanes to fill. */
-function tailTile(software: boolean, outputs: number): Constants {
-  if (!software) return { TILE_R: 4, TILE_K: 4, WORKGROUP_SIZE: 64 };
-  return { TILE_R: outputs > 8 ? 16 : 8, TILE_K: 8, WORKGROUP_SIZE: 16 };
+/** Columns that a lane of a subgroup loads. */
+const SHARED_COLUMNS = 8;
+
+/** On software adapters, by lanes of a subgroup. */
+const sharedTails: Readonly<Record<number, Kernel<TailCall>>> = {
+  4: sharedTail(4, 16),
+  8: sharedTail(8, 8),
+};
+
+function sharedTail(lanes: number, mostRows: number): Kernel<TailCall> {
+  return tailKernel("spade_tail_subgroup", subgroupTailWgsl, (_software, outputs) => {
+    const rows = Math.min(mostRows, 4 * Math.ceil(outputs / (4 * lanes)));
+    const constants = { LANES: lanes, TILE_R: rows, TILE_K: SHARED_COLUMNS };
+    return { rows: rows * lanes, columns: SHARED_COLUMNS * lanes, perGroup: 1, constants };
+  });
 }
 
 /** Columns whose errors go on to all columns behind them together: within so many each block takes them by itself. */
@@ -63,6 +96,7 @@ export function fastSpade(problem: LayerProblem, factors: Factors, options: Fast
   const { dense, size } = problem;
   const { gpu } = dense;
   const { blockSize, pattern, threshold, software = adapterTraits(gpu).software } = options;
+  const behind = (software && sharedTails[adapterTraits(gpu).lanes]) || tail;
   const given = countsOf(problem, options);
   const solved = gpu.scope(() => {
     const { u, scale, alive } = factors;
@@ -78,7 +112,7 @@ export function fastSpade(problem: LayerProblem, factors: Factors, options: Fast
       const range = { first, end: Math.min(first + step, size) };
       const call = { ...range, blockSize, pattern, software };
       runBlocks({ scale, u, counts, w: weights, mask, errors }, call);
-      if (range.end < size) tail.run({ errors, u, w: weights }, { ...range, software });
+      if (range.end < size) behind.run({ errors, u, w: weights }, { ...range, software });
     }
     return { weights, mask };
   });

@@ -1,5 +1,6 @@
 /** The Hessians of a layer's inputs, H = 2/N Σ x xᵀ over all positions of all images, on the device. */
-import assembleWgsl from "../../shaders/spade_gram_assemble.wgsl";
+import distancesWgsl from "../../shaders/spade_gram_assemble_distances.wgsl";
+import pairsWgsl from "../../shaders/spade_gram_assemble_pairs.wgsl";
 import channelsLastWgsl from "../../shaders/spade_channels_last.wgsl";
 import gramWgsl from "../../shaders/spade_gram.wgsl";
 import quadWgsl from "../../shaders/spade_gram_quad.wgsl";
@@ -109,41 +110,64 @@ export function gramPlan(gpu: Gpu, shape: GramShape): GramPlan {
   return plainPlan(shape);
 }
 
-const assembleKernel = defineKernel<GramCall & { readonly scale: number; readonly accumulate: boolean }>({
-  name: "spade_gram_assemble",
-  wgsl: assembleWgsl,
-  bindings: { parts: "read", h: "readWrite" },
-  constants: (_shapes, { shape: { shared, kernel } }) => ({
-    SHARED: shared,
-    KERNEL_HEIGHT: kernel[0],
-    KERNEL_WIDTH: kernel[1],
-  }),
-  shape: () => ({}),
-  uniforms: ({ h }, { shape, slices, scale, accumulate }) => {
-    const { kernel, positions, inside } = shape;
-    return {
+interface AssembleCall extends GramCall {
+  readonly scale: number;
+  readonly accumulate: boolean;
+}
+
+function assembleKernel(
+  name: string,
+  wgsl: string,
+  constants: (shape: GramShape) => Constants,
+  /** Distances or pairs of taps. */
+  parts: (kernel: GramShape["kernel"]) => number,
+): Kernel<AssembleCall> {
+  return defineKernel<AssembleCall>({
+    name,
+    wgsl,
+    bindings: { parts: "read", h: "readWrite" },
+    constants: (_shapes, { shape, accumulate }) => ({ ...constants(shape), ACCUMULATE: accumulate }),
+    shape: () => ({}),
+    uniforms: ({ h }, { shape, slices, scale }) => ({
       problems: h[0],
       slices,
       channels: shape.channels,
       padded: 4 * shape.blocks,
-      first_y: firstClass(inside[0], kernel[0]),
-      end_y: endClass(inside[2], kernel[0], positions[0]),
-      first_x: firstClass(inside[1], kernel[1]),
-      end_x: endClass(inside[3], kernel[1], positions[1]),
       part: 4 * partSize(shape),
-      accumulate: accumulate ? 1 : 0,
       scale,
-    };
-  },
-  grid: ({ h: [problems] }, limits, { shape: { channels, blocks, kernel } }) => {
-    const [taps, most] = [kernel[0] * kernel[1], limits.maxComputeWorkgroupsPerDimension];
-    return [
-      Math.min(Math.ceil((problems * channels * blocks) / 64), most),
-      Math.min((taps * (taps + 1)) / 2, most),
-    ];
-  },
-  work: ({ h }, { slices }) => 20 * slices * sizeOf(h),
-});
+    }),
+    grid: ({ h: [problems] }, limits, { shape: { channels, blocks, kernel } }) => {
+      const most = limits.maxComputeWorkgroupsPerDimension;
+      return [Math.min(Math.ceil((problems * channels * blocks) / 64), most), Math.min(parts(kernel), most)];
+    },
+    work: ({ h }, { slices }) => 20 * slices * sizeOf(h),
+  });
+}
+
+/** Kernels of more taps would take long to compile. */
+const MOST_UNROLLED = 25;
+
+const assembleDistances = assembleKernel(
+  "spade_gram_assemble_distances",
+  distancesWgsl,
+  ({ kernel: [height, width], positions, inside }) => ({
+    KERNEL_HEIGHT: height,
+    KERNEL_WIDTH: width,
+    FIRST_Y: firstClass(inside[0], height),
+    END_Y: endClass(inside[2], height, positions[0]),
+    FIRST_X: firstClass(inside[1], width),
+    END_X: endClass(inside[3], width, positions[1]),
+    UNROLL: height * width <= MOST_UNROLLED,
+  }),
+  ([height, width]) => height * (2 * width - 1) - width + 1,
+);
+
+const assemblePairs = assembleKernel(
+  "spade_gram_assemble_pairs",
+  pairsWgsl,
+  ({ kernel: [height, width] }) => ({ TAPS: height * width }),
+  ([height, width]) => (height * width * (height * width + 1)) / 2,
+);
 
 export interface GramOptions {
   readonly samples: number;
@@ -172,7 +196,8 @@ export function addGram(x: Tensor, h: Tensor, shape: GramShape, options: GramOpt
   gpu.scope(() => {
     const images = isChannelsLast(x, shape) ? x : channelsLast.run({ x }, shape).y;
     const { parts } = plan.kernel.run({ x: images, items }, call);
-    assembleKernel.run({ parts, h }, { ...call, scale, accumulate });
+    const assemble = shape.shared ? assembleDistances : assemblePairs;
+    assemble.run({ parts, h }, { ...call, scale, accumulate });
   });
   items.dispose();
 }

@@ -84,7 +84,7 @@ function foldings<T>(model: Sequential, inPlaceOf: (norm: BatchNorm) => T): Map<
 }
 
 /** Values that an invocation folds. */
-const FOLDED_RUN = 16;
+const FOLDED_RUN = 8;
 
 const foldKernel = defineKernel<{ readonly inner: number; readonly eps: number }>({
   name: "batch_norm_fold",
@@ -99,7 +99,7 @@ const foldKernel = defineKernel<{ readonly inner: number; readonly eps: number }
     folded: "write",
     shift: "write",
   },
-  constants: { RUN: FOLDED_RUN },
+  constants: (_shapes, { inner }) => ({ RUN: FOLDED_RUN, ONE_OUTPUT: inner % FOLDED_RUN === 0 }),
   shape: ({ weight, gamma }) => ({ folded: weight, shift: gamma }),
   uniforms: ({ weight, gamma }, { inner, eps }) => ({
     count: sizeOf(weight),
