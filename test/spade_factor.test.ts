@@ -1,12 +1,17 @@
-import { type Gpu, randomUniform, tensor, zeros } from "handgrad";
+import { type Gpu, randomUniform, type Tensor, tensor, zeros } from "handgrad";
 import { buildModel, dense } from "handgrad/layers";
 import { calibrate, tracesOf } from "handgrad/spade";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { adapterTraits } from "../src/ops/matmul_plan.js";
-import { factorOnDevice, factorsOnDevice } from "../src/spade/factor_device.js";
+import {
+  type DeviceFactor,
+  type DeviceFactors,
+  factorOnDevice,
+  factorsOnDevice,
+} from "../src/spade/factor_device.js";
 import { upperFactor } from "../src/spade/factor_host.js";
-import { LayerProblem } from "../src/spade/layer_problem.js";
+import { beginFactors, LayerProblem } from "../src/spade/layer_problem.js";
 import { assertClose } from "./helpers/compare.js";
 import { sharedGpu } from "./helpers/gpu.js";
 import { type Random, seededRandom } from "./helpers/shapes.js";
@@ -57,6 +62,11 @@ test("the CPU's factor: UᵀU = H⁻¹, U upper, dead inputs marked", () => {
   }
 });
 
+function disposeAll(hessians: readonly Tensor[], { factors, failed }: DeviceFactors): void {
+  for (const held of [...hessians, failed]) held.dispose();
+  for (const { u, scale, alive } of factors) for (const held of [u, scale, alive]) held.dispose();
+}
+
 test("the device's factors are those of the CPU, whatever the size and the number of problems", async () => {
   const gpu = await sharedGpu();
   if (!hasLanes(gpu)) return;
@@ -69,15 +79,17 @@ test("the device's factors are those of the CPU, whatever the size and the numbe
     dead.forEach((inputs, p) => {
       all.set(hessian(random, d, inputs), p * d * d);
     });
-    const h = tensor(gpu, all, [problems, d, d]);
-    const made = factorOnDevice(h, 0.01);
-    const [u, scale, alive, failed] = await Promise.all([
-      made.u.data(),
-      made.scale.data(),
-      made.alive.data(),
-      made.failed.data(),
-    ]);
-    assert.equal([...failed], new Array(problems).fill(0));
+    // The first one as a tensor of its own, the others as one more.
+    const hessians = [all.subarray(0, d * d), ...(problems > 1 ? [all.subarray(d * d)] : [])].map((values) =>
+      tensor(gpu, values, [values.length / (d * d), d, d]),
+    );
+    const made = factorOnDevice(hessians, 0.01);
+    const joined = async (part: keyof DeviceFactor): Promise<Float32Array> => {
+      const parts = await Promise.all(made.factors.map((factor) => factor[part].data()));
+      return Float32Array.from(parts.flatMap((values) => [...values]));
+    };
+    const [u, scale, alive] = [await joined("u"), await joined("scale"), await joined("alive")];
+    assert.equal([...(await made.failed.data())], new Array(problems).fill(0));
     for (let p = 0; p < problems; p++) {
       const expected = upperFactor(all.subarray(p * d * d, (p + 1) * d * d), d, 0.01);
       const own = u.subarray(p * d * d, (p + 1) * d * d);
@@ -94,7 +106,7 @@ test("the device's factors are those of the CPU, whatever the size and the numbe
         what,
       );
     }
-    for (const held of [h, made.u, made.scale, made.alive, made.failed]) held.dispose();
+    disposeAll(hessians, made);
   }
 });
 
@@ -110,11 +122,11 @@ test("a matrix that is not positive definite, or not finite, is told of the othe
   const h = tensor(gpu, Float32Array.from([...indefinite, ...good, ...broken]), [3, d, d], {
     checkFinite: false,
   });
-  const made = factorOnDevice(h, 0.01);
+  const made = factorOnDevice([h], 0.01);
   assert.equal([...(await made.failed.data())], [1, 0, 1]);
-  const u = (await made.u.data()).subarray(d * d, 2 * d * d);
+  const u = (await made.factors[0].u.data()).subarray(d * d, 2 * d * d);
   assertClose(u, upperFactor(good, d, 0.01).u, { tolerance: 2e-5 });
-  for (const held of [h, made.u, made.scale, made.alive, made.failed]) held.dispose();
+  disposeAll([h], made);
 });
 
 test("what the device cannot factor the CPU does, with more damping, and nothing is left behind", async () => {
@@ -141,14 +153,43 @@ test("what the device cannot factor the CPU does, with more damping, and nothing
   assert.is(gpu.memory().tensors, tensors);
 });
 
+test("layers of one size are factored together, as they are one by one", async () => {
+  const gpu = await sharedGpu();
+  const { tensors } = gpu.memory();
+  const [d, random] = [130, seededRandom(5)];
+  const model = buildModel(gpu, [dense(d, 4), dense(4, d), dense(d, 3)], { seed: 1 });
+  const problems = [0, 2, 2].map(
+    (layer) => new LayerProblem(`${layer}`, model.layers[layer] as never, 1, 0.01),
+  );
+  const values = problems.map(() => hessian(random, d));
+  // Of the second one float32 has no factor: that says nothing of the others.
+  values[1][1] = values[1][d] = values[1][0] + 1;
+  for (const [index, problem] of problems.entries()) {
+    problem.h.dispose();
+    Object.assign(problem, { h: tensor(gpu, values[index], [1, d, d]) });
+  }
+  beginFactors(problems);
+  for (const [index, problem] of problems.entries()) {
+    const { u, damping } = await problem.factors();
+    const expected = upperFactor(values[index], d, 0.01);
+    assert.equal([...damping], [expected.damping]);
+    assertClose(await u.data(), expected.u, { tolerance: 2e-5 });
+    problem.dispose();
+  }
+  model.dispose();
+  assert.is(gpu.memory().tensors, tensors);
+});
+
 test("little damping, small matrices and adapters without subgroups of 8 are the CPU's", async () => {
   const gpu = await sharedGpu();
   const large = randomUniform(gpu, [1, 130, 130], { seed: 1 });
   const small = randomUniform(gpu, [1, 64, 64], { seed: 1 });
   const { lanes, software } = adapterTraits(gpu);
-  assert.is(factorsOnDevice(large, 0.01), software && lanes === 8);
-  assert.is(factorsOnDevice(large, 1e-4), false);
-  assert.is(factorsOnDevice(small, 0.01), false);
+  assert.is(factorsOnDevice([large], 0.01), software && lanes === 8);
+  assert.is(factorsOnDevice([large], 1e-4), false);
+  assert.is(factorsOnDevice([small], 0.01), false);
+  // As many as fit into 64 MiB together.
+  assert.is(factorsOnDevice(new Array(700).fill(large), 0.01), false);
   large.dispose();
   small.dispose();
 });

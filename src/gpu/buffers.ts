@@ -26,6 +26,8 @@ export class Storage {
     readonly owned: boolean,
     /** The program that keeps this storage, or the pool (undefined). */
     readonly owner?: object,
+    /** Of its buffer, in the order in which the pool made them. */
+    readonly number = 0,
   ) {}
 }
 
@@ -36,7 +38,8 @@ export class BufferPool {
   created = 0;
   /**
    * Released storages by capacity, the capacity that was released last at the end; they keep `lastUse` for the next
-   * holder of their buffer.
+   * holder of their buffer. The buffer that was made first goes first: who computes the same again gets the same buffers,
+   * in whatever order they were released, and so finds the bind groups that were made for them.
    */
   private readonly free = new Map<number, Storage[]>();
   /** A caller's buffers: one storage each, however many tensors are made of it, so that order and aliasing hold. */
@@ -58,7 +61,8 @@ export class BufferPool {
     const capacity = this.capacityFor(byteLength);
     const pooled = this.free.get(capacity)?.pop();
     if (pooled) this.bytesPooled -= capacity;
-    const storage = new Storage(pooled?.buffer ?? this.create(capacity), capacity, true, owner);
+    const buffer = pooled?.buffer ?? this.create(capacity);
+    const storage = new Storage(buffer, capacity, true, owner, pooled?.number ?? this.created);
     storage.lastUse = pooled?.lastUse ?? 0;
     this.bytesUsed += capacity;
     return storage;
@@ -114,7 +118,7 @@ export class BufferPool {
     const storages = this.free.get(capacity) ?? [];
     this.free.delete(capacity);
     this.free.set(capacity, storages);
-    storages.push(storage);
+    insertByNumber(storages, storage);
     this.bytesPooled += capacity;
     this.evict();
   }
@@ -136,6 +140,17 @@ export class BufferPool {
     this.free.clear();
     this.bytesPooled = 0;
   }
+}
+
+/** Into a list that ends with the lowest number. */
+function insertByNumber(storages: Storage[], storage: Storage): void {
+  let [low, high] = [0, storages.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (storages[middle].number > storage.number) low = middle + 1;
+    else high = middle;
+  }
+  storages.splice(low, 0, storage);
 }
 
 function roundedUp(byteLength: number): number {

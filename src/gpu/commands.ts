@@ -33,6 +33,13 @@ export interface PreparedDispatch {
   readonly work: number;
 }
 
+export function prepared(
+  { pipeline, bound, grid, work }: Dispatch,
+  bindGroup: GPUBindGroup,
+): PreparedDispatch {
+  return { pipeline, bound, bindGroup, grid, work };
+}
+
 /** What an encoder does outside compute passes. */
 export type Transfer =
   | { readonly kind: "clear"; readonly storage: Storage; readonly byteLength: number }

@@ -3,13 +3,14 @@
  * no pipeline; what changes from run to run is data on the device (inputs by `tensor.write()`, the learning rate,
  * Adam's step count, random counters).
  */
+import { makeBindGroup } from "./bind_groups.js";
 import type { Storage } from "./buffers.js";
-import { type PreparedDispatch, type Recorded, storagesOf, type Transfer } from "./commands.js";
+import { type PreparedDispatch, prepared, type Recorded, storagesOf, type Transfer } from "./commands.js";
 import { DisposedError, KernelError, ProgramError } from "./errors.js";
 import type { Gpu } from "./gpu.js";
 import type { Trackable } from "./scopes.js";
 import type { Pipeline } from "./pipelines.js";
-import { createUniformBuffer, packSlots, prepare, SLOT_BYTES } from "./submission.js";
+import { createUniformBuffer, packSlots, SLOT_BYTES } from "./submission.js";
 
 /** The commands and storages of a program while its body runs. */
 export class Recording {
@@ -81,7 +82,8 @@ export class Program<Result = unknown> {
     let slot = 0;
     const prepareOne = (command: Recorded): PreparedDispatch | Transfer => {
       if (command.kind !== "dispatch") return command;
-      return prepare(device, command, this.uniformBuffer, command.uniforms ? SLOT_BYTES * slot++ : 0);
+      const offset = command.uniforms ? SLOT_BYTES * slot++ : 0;
+      return prepared(command, makeBindGroup(device, command, this.uniformBuffer, offset));
     };
     return errors.guard(
       "validation",

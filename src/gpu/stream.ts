@@ -9,12 +9,20 @@
  * - buffers are destroyed only when no unsubmitted command uses them.
  */
 import type { Allocator } from "./allocator.js";
+import { BindGroups } from "./bind_groups.js";
 import type { Storage } from "./buffers.js";
-import { type Command, compilingPipelines, type PreparedDispatch, type Transfer, touch } from "./commands.js";
+import {
+  type Command,
+  compilingPipelines,
+  type PreparedDispatch,
+  prepared,
+  type Transfer,
+  touch,
+} from "./commands.js";
 import { type HandgradError, KernelError } from "./errors.js";
 import type { ParkedErrors } from "./parked_errors.js";
 import type { Profiler } from "./profiler.js";
-import { createUniformBuffer, packSlots, prepare, SLOT_BYTES, Submission } from "./submission.js";
+import { createUniformBuffer, packSlots, SLOT_BYTES, Submission } from "./submission.js";
 import { Validity } from "./validity.js";
 
 /** Past so many commands the list is submitted, so that the device works while the host records on. */
@@ -45,6 +53,7 @@ export class CommandStream {
   private arena?: GPUBuffer;
   private doomed: Doomed[] = [];
   private readonly validity = new Validity();
+  private readonly bindGroups: BindGroups;
   private lost?: HandgradError;
   /** How many submits were made, and how many dispatches were encoded. */
   submits = 0;
@@ -60,7 +69,9 @@ export class CommandStream {
     private readonly errors: ParkedErrors,
     /** Estimated work a millisecond; refined by what submits really take. */
     private workRate: number,
-  ) {}
+  ) {
+    this.bindGroups = new BindGroups(device);
+  }
 
   /** Appends a command. */
   push(command: Command): void {
@@ -123,6 +134,7 @@ export class CommandStream {
   markLost(error: HandgradError): void {
     this.lost ??= error;
     this.pending = [];
+    this.bindGroups.clear();
   }
 
   throwIfLost(): void {
@@ -193,7 +205,7 @@ export class CommandStream {
         case "dispatch": {
           const offset = command.uniforms ? SLOT_BYTES * slot++ : 0;
           if (!this.validity.problemOf(command))
-            this.dispatch(submission, prepare(this.device, command, arena, offset));
+            this.dispatch(submission, prepared(command, this.bindGroups.of(command, arena, offset)));
           break;
         }
         case "replay":

@@ -1,6 +1,6 @@
 /** A command encoder that opens compute passes as dispatches come and closes them for transfers. */
 import { type Allocator, BufferUsage } from "./allocator.js";
-import type { Dispatch, PreparedDispatch, Transfer } from "./commands.js";
+import type { PreparedDispatch, Transfer } from "./commands.js";
 import type { Profiler } from "./profiler.js";
 
 /** The distance of uniform structs in their buffer: WebGPU's `minUniformBufferOffsetAlignment` is at most this. */
@@ -78,27 +78,4 @@ export function packSlots(commands: readonly { readonly uniforms?: Uint32Array }
     words.set(values, (slot * SLOT_BYTES) / 4);
   });
   return words;
-}
-
-/** Makes the bind group of a dispatch whose uniforms stand at `offset` of `uniformBuffer`. */
-export function prepare(
-  device: GPUDevice,
-  command: Dispatch,
-  uniformBuffer: GPUBuffer | undefined,
-  offset: number,
-): PreparedDispatch {
-  const { pipeline, bound, grid, work } = command;
-  const entries: GPUBindGroupEntry[] = bound.map(({ storage, binding, byteLength }) => ({
-    binding,
-    resource: { buffer: storage.buffer, size: byteLength },
-  }));
-  if (command.uniforms) {
-    const buffer = uniformBuffer as GPUBuffer;
-    entries.push({
-      binding: command.uniformBinding,
-      resource: { buffer, offset, size: command.uniforms.byteLength },
-    });
-  }
-  const bindGroup = device.createBindGroup({ layout: pipeline.layout, entries, label: pipeline.name });
-  return { pipeline, bound, bindGroup, grid, work };
 }

@@ -14,7 +14,7 @@ import { augment } from "./augment.js";
 import { gaussianNoise } from "./augmentations.js";
 import { addGram, MOST_BYTES } from "./gram.js";
 import { type GramShape, gramShape } from "./gram_items.js";
-import { LayerProblem, largestFirst } from "./layer_problem.js";
+import { beginFactors, LayerProblem, largestFirst } from "./layer_problem.js";
 import { type FastPass, fastPass, foldBatchNorm } from "./network.js";
 import type { CalibrationOptions } from "./options.js";
 import { layersNamed, type PrunableLayer } from "./sites.js";
@@ -176,7 +176,9 @@ async function addCopies(
     } finally {
       x.dispose();
     }
-    for (const problem of largestFirst(problems.values())) {
+    const inOrder = largestFirst(problems.values());
+    const begun: LayerProblem[] = [];
+    for (const [at, problem] of inOrder.entries()) {
       const input = inputs.get(problem.name) as Tensor;
       const flat = input.rank === 4 ? input : input.reshape([...input.shape, 1, 1]);
       const shape = gramShapeOf(problem.layer, [
@@ -186,7 +188,11 @@ async function addCopies(
       addGram(flat, problem.h, shape, { samples: count, scale: 2 / copies, accumulate: first > 0 });
       if (flat !== input) flat.dispose();
       input.dispose();
-      if (factored && first + some === copies) void problem.factors();
+      if (!factored || first + some < copies) continue;
+      begun.push(problem);
+      // What the CPU is to factor it gets at once; the device waits for all of one size.
+      const isLast = inOrder[at + 1]?.size !== problem.size;
+      if (isLast || !LayerProblem.areFactoredOnDevice([problem])) beginFactors(begun.splice(0));
     }
     await gpu.flush();
     const summed = Promise.all([copied, doneAt(gpu)]).then(([ready, end]) => {

@@ -6,7 +6,7 @@ import type { Dense } from "../layers/dense.js";
 import { broadcastTo, sub } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import { slice, transpose } from "../ops/movement.js";
-import { type Tensor, tensor, zeros } from "../tensor.js";
+import { empty, type Tensor, tensor } from "../tensor.js";
 import { factorOnDevice, factorsOnDevice } from "./factor_device.js";
 import { upperFactor } from "./factor_host.js";
 
@@ -58,7 +58,7 @@ export class LayerProblem {
   readonly outputs: number;
   /** Taps of the filter; 1 for dense layers. */
   readonly area: number;
-  /** [samples · groups, d, d], 2/N Σ x xᵀ; filled by the calibration. */
+  /** [samples · groups, d, d], 2/N Σ x xᵀ; written by the calibration. */
   readonly h: Tensor;
   /** [samples, groups, d, outputs] */
   readonly dense: Tensor;
@@ -82,7 +82,7 @@ export class LayerProblem {
     this.size = isConv ? weight.shape[1] * this.area : weight.shape[0];
     this.outputs = weight.size / (this.groups * this.size);
     const { groups, size, outputs } = this;
-    this.h = zeros(weight.gpu, [samples * groups, size, size]);
+    this.h = empty(weight.gpu, [samples * groups, size, size]);
     this.dense = weight.gpu.scope(() => {
       const columns = this.columnsOf(weight);
       // A convolution's are a copy already.
@@ -97,37 +97,53 @@ export class LayerProblem {
 
   /** The factors, made the first time: on the device, else on the CPU. */
   factors(): Promise<Factors> {
-    if (!this.known) {
-      this.known = this.factor();
-      // Whoever waits for it sees an error, also if that is later.
-      this.known.catch(() => {});
-    }
-    return this.known;
+    if (!this.known) beginFactors([this]);
+    return this.known as Promise<Factors>;
   }
 
-  private async factor(): Promise<Factors> {
-    const made = factorsOnDevice(this.h, this.damping) ? await this.deviceFactors() : undefined;
-    this.ready = made ?? (await this.hostFactors());
+  /** Whether the device is to factor these layers, of one size, together. */
+  static areFactoredOnDevice(problems: readonly LayerProblem[]): boolean {
+    const hessians = problems.map(({ h }) => h);
+    return factorsOnDevice(hessians, problems[0].damping);
+  }
+
+  /** @param made what the device makes of them, undefined where that is not to be or float32 or the damping does not do */
+  begin(made: Promise<Factors | undefined>): void {
+    this.known = this.factor(made);
+    // Whoever waits for it sees an error, also if that is later.
+    this.known.catch(() => {});
+  }
+
+  private async factor(made: Promise<Factors | undefined>): Promise<Factors> {
+    this.ready = (await made) ?? (await this.hostFactors());
     if (this.disposed) this.disposeFactors();
     return this.ready;
   }
 
-  /** Undefined where float32 or the damping does not do. */
-  async deviceFactors(): Promise<Factors | undefined> {
-    const { samples, groups, size, h, damping } = this;
-    const { u, scale, alive, failed } = factorOnDevice(h, damping);
+  /** Of layers of one size; undefined where float32 or the damping does not do. */
+  static async deviceFactors(problems: readonly LayerProblem[]): Promise<(Factors | undefined)[]> {
+    const [{ damping }] = problems;
+    const hessians = problems.map(({ h }) => h);
+    const { factors, failed } = factorOnDevice(hessians, damping);
     try {
-      const hasFailed = (await failed.data()).some((flag) => flag !== 0);
-      if (hasFailed) return undefined;
-      const lines = [samples, groups, size];
-      return {
-        u: u.reshape(u.shape),
-        scale: scale.reshape(lines),
-        alive: alive.reshape(lines),
-        damping: new Array<number>(samples).fill(damping),
-      };
+      const flags = await failed.data();
+      let end = 0;
+      return problems.map(({ samples, groups, size }, index) => {
+        const start = end;
+        end += samples * groups;
+        if (flags.subarray(start, end).some((flag) => flag !== 0)) return undefined;
+        const { u, scale, alive } = factors[index];
+        const lines = [samples, groups, size];
+        return {
+          u: u.reshape(u.shape),
+          scale: scale.reshape(lines),
+          alive: alive.reshape(lines),
+          damping: new Array<number>(samples).fill(damping),
+        };
+      });
     } finally {
-      for (const held of [u, scale, alive, failed]) held.dispose();
+      for (const { u, scale, alive } of factors) for (const held of [u, scale, alive]) held.dispose();
+      failed.dispose();
     }
   }
 
@@ -220,6 +236,19 @@ export class LayerProblem {
     const { u, scale, alive } = this.ready ?? {};
     for (const held of [u, scale, alive]) held?.dispose();
   }
+}
+
+/** Begins the factors of layers of one size: of all together, where the device makes them. */
+export function beginFactors(problems: readonly LayerProblem[]): void {
+  if (problems.length > 1 && !LayerProblem.areFactoredOnDevice(problems)) {
+    for (const problem of problems) beginFactors([problem]);
+    return;
+  }
+  const isOnDevice = LayerProblem.areFactoredOnDevice(problems);
+  const made = isOnDevice ? LayerProblem.deviceFactors(problems) : Promise.resolve([]);
+  problems.forEach((problem, index) => {
+    problem.begin(made.then((factors) => factors[index]));
+  });
 }
 
 /** The order in which layers are factored: those that take longest first. */
