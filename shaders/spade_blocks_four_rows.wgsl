@@ -1,6 +1,7 @@
 // spade_blocks with u, without counts and pattern, for blocks of few columns: an invocation has four rows of one group
 // and holds their weights of a block, a workgroup all rows of a sample, so that each weight is loaded and stored once a
-// block, and each value of u serves four rows. For software adapters, where a load costs many times a multiply-add.
+// block, and each value of u serves four rows; those of the columns before a block are loaded by one lane of a subgroup
+// and broadcast. For software adapters, where a load costs many times a multiply-add.
 // Loops end with the block's width, since constant ones are unrolled by some compilers, for many seconds.
 //   e_rj = w_rj / U_jj if removed, else 0;  w_rk -= e_rj U_jk for j < k < end;  w_rj = 0 if removed
 // Removed are of each sample and block as many weights as the mask has zeros there, those with the smallest
@@ -8,9 +9,16 @@
 // w, mask: [samples, groups, size, outputs]; scale: [samples, groups, size]; u: [samples · groups, size, size], upper;
 // errors: [samples · groups, room, outputs in whole vec4]. The select is that of spade_blocks.
 
+// The subgroup must have at least LANES lanes, which divide MOST_COLUMNS.
+enable subgroups;
+
 // @constants
 const WORKGROUP_SIZE: u32 = 16u;
 const MOST_COLUMNS: u32 = 16u;
+const LANES: u32 = 4u;
+// Whether all lanes have the same u: there is one group.
+const SHARED: bool = true;
+const LOADS_U: u32 = MOST_COLUMNS / LANES;
 // @end
 
 struct Params {
@@ -47,6 +55,7 @@ fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) subgroup_lane: u32,
 ) {
   let sample = workgroup.x + workgroup.y * workgroups.x;
   if (sample >= params.samples) { return; }
@@ -74,26 +83,42 @@ fn main(
       own_zeros += dot(select(vec4u(0u), vec4u(1u), is_present & (kept == vec4f(0.0))), vec4u(1u));
     }
     atomicAdd(&zeros, own_zeros);
-    // The errors of the blocks before, for four columns at a time. Behind the last one what is computed is not used.
+    // The errors of the blocks before. Behind the last column what is computed is not used.
     if (start > params.first) {
-      for (var c = 0u; c < width; c += 4u) {
-        // The value is written out: without one, Dawn sets a variable in a loop to 0 the first time only.
-        var change = mat4x4f();
-        var before = error_at;
-        var at = (problem * params.size + params.first) * params.size + start + c;
-        for (var j = params.first; j < start; j++) {
-          let error = errors[before];
-          change[0] += error * u[at];
-          change[1] += error * u[at + 1u];
-          change[2] += error * u[at + 2u];
-          change[3] += error * u[at + 3u];
-          before += quads;
-          at += params.size;
+      // @scalars
+      var change: array<vec4f, MOST_COLUMNS>;
+      // @unroll
+      for (var c = 0u; c < MOST_COLUMNS; c++) {
+        // Without a value, Dawn sets a variable in a loop to 0 the first time only.
+        change[c] = vec4f(0.0);
+      }
+      // @scalars
+      var factors: array<f32, LOADS_U>;
+      var before = error_at;
+      var at = (problem * params.size + params.first) * params.size + start + select(0u, subgroup_lane % LANES, SHARED);
+      for (var j = params.first; j < start; j++) {
+        let error = errors[before];
+        if (SHARED) {
+          // @unroll
+          for (var l = 0u; l < LOADS_U; l++) {
+            factors[l] = u[at + LANES * l];
+          }
+          // @unroll
+          for (var c = 0u; c < MOST_COLUMNS; c++) {
+            change[c] += error * subgroupBroadcast(factors[c / LANES], c % LANES);
+          }
+        } else {
+          // @unroll
+          for (var c = 0u; c < MOST_COLUMNS; c++) {
+            change[c] += error * u[at + c];
+          }
         }
-        value[c] -= change[0];
-        if (c + 1u < width) { value[c + 1u] -= change[1]; }
-        if (c + 2u < width) { value[c + 2u] -= change[2]; }
-        if (c + 3u < width) { value[c + 3u] -= change[3]; }
+        before += quads;
+        at += params.size;
+      }
+      // @unroll
+      for (var c = 0u; c < MOST_COLUMNS; c++) {
+        value[c] -= change[c];
       }
     }
     // Weights that are not there come last.

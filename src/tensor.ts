@@ -178,7 +178,9 @@ export function tensor(
   checkDType("tensor", dtype);
   const { values, shape } = toTyped("tensor", data, dtype, options.checkFinite ?? true);
   const wanted = given ? resolveShape(given, values.length) : shape;
-  const result = empty(gpu, wanted, { dtype });
+  checkShape("tensor", wanted);
+  const storage = gpu.acquireIdle(byteLengthOf(wanted, dtype));
+  const result = new Tensor(gpu, Object.freeze([...wanted]), dtype, storage);
   try {
     if (values.length > 0) gpu.upload(result.storage as Storage, stored(values, dtype), "tensor");
   } catch (error) {

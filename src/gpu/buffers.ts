@@ -55,11 +55,14 @@ export class BufferPool {
 
   /**
    * A storage of at least `byteLength` bytes, its contents undefined.
+   * @param lastUse rather one that was last used by this list or one before it
    * @throws LimitError if the adapter has no buffer or binding of that size
    */
-  acquire(byteLength: number, owner?: object): Storage {
+  acquire(byteLength: number, owner?: object, lastUse = Infinity): Storage {
     const capacity = this.capacityFor(byteLength);
-    const pooled = this.free.get(capacity)?.pop();
+    const storages = this.free.get(capacity) ?? [];
+    const at = storages.findLastIndex((storage) => storage.lastUse <= lastUse);
+    const pooled = at < 0 ? storages.pop() : storages.splice(at, 1)[0];
     if (pooled) this.bytesPooled -= capacity;
     const buffer = pooled?.buffer ?? this.create(capacity);
     const storage = new Storage(buffer, capacity, true, owner, pooled?.number ?? this.created);

@@ -102,6 +102,13 @@ export class Gpu {
     return this.recording ? this.recording.acquire(byteLength) : this.pool.acquire(byteLength);
   }
 
+  /** A storage for values of the host: rather one that they can be written to at once. */
+  acquireIdle(byteLength: number): Storage {
+    this.throwIfDisposed();
+    if (this.recording) return this.recording.acquire(byteLength);
+    return this.pool.acquire(byteLength, undefined, this.stream.submittedSerial);
+  }
+
   /** Gives a storage back to the pool, or to the program whose body is being recorded. */
   release(storage: Storage): void {
     if (storage.owner === undefined) this.pool.release(storage);

@@ -44,7 +44,8 @@ export class CommandStream {
   private pending: Command[] = [];
   private pendingWork = 0;
   private listSerial = 1;
-  private submittedSerial = 0;
+  /** The last list that was handed to the device. */
+  submittedSerial = 0;
   /** Lists that wait for a pipeline, or for the lists before them, hang on this one after the other. */
   private tail: Promise<void> = Promise.resolve();
   private waitingLists = 0;

@@ -22,6 +22,8 @@ export interface BlocksCall extends ColumnRange {
   readonly pattern?: Pattern;
   /** Whether the kernels are those for software adapters. */
   readonly software: boolean;
+  /** Of a subgroup; 0 where there are none. */
+  readonly lanes: number;
 }
 
 export interface BlocksTensors {
@@ -47,6 +49,7 @@ export function errorsOf({ gpu, shape: [samples, groups, , outputs] }: Tensor, c
 /** What an invocation holds, and how many there are, of the kernel for few columns. */
 const MOST_COLUMNS = 16;
 const MOST_LANES = 64;
+const LANES_OF_FOUR_ROWS = [4, 8, 16];
 
 const blocksKernel = defineKernel<BlocksCall>({
   name: "spade_blocks",
@@ -84,7 +87,12 @@ const fourRowsKernel = defineKernel<BlocksCall>({
   wgsl: fourRowsWgsl,
   bindings: { scale: "read", u: "read", w: "readWrite", mask: "readWrite", errors: "readWrite" },
   shape: () => ({}),
-  constants: ({ w }) => ({ MOST_COLUMNS, WORKGROUP_SIZE: fourRows(w) <= 16 ? 16 : MOST_LANES }),
+  constants: ({ w }, { blockSize, lanes }) => ({
+    MOST_COLUMNS: lanes * Math.ceil(blockSize / lanes),
+    LANES: lanes,
+    SHARED: w[1] === 1,
+    WORKGROUP_SIZE: fourRows(w) <= 16 ? 16 : MOST_LANES,
+  }),
   uniforms: ({ w, errors }, { first, end, blockSize }) => ({
     ...sizesOf(w, errors),
     first,
@@ -118,7 +126,7 @@ function partsOf([, groups, , outputs]: readonly number[], { pattern, software }
 /** Chooses the weights of all blocks from `first` to `end`, and with u passes their errors on as far as `end`. */
 export function runBlocks({ scale, u, counts, w, mask, errors }: BlocksTensors, call: BlocksCall): void {
   const isSmall = call.blockSize <= MOST_COLUMNS && fourRows(w.shape) <= MOST_LANES;
-  if (call.software && u && !counts && !call.pattern && isSmall)
+  if (call.software && LANES_OF_FOUR_ROWS.includes(call.lanes) && u && !counts && !call.pattern && isSmall)
     fourRowsKernel.run({ scale, u, w, mask, errors }, call);
   else blocksKernel.run({ scale, u, counts, w, mask, errors }, call);
 }

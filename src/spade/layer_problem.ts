@@ -107,15 +107,16 @@ export class LayerProblem {
     return factorsOnDevice(hessians, problems[0].damping);
   }
 
-  /** @param made what the device makes of them, undefined where that is not to be or float32 or the damping does not do */
-  begin(made: Promise<Factors | undefined>): void {
+  /** @param made what the device makes of them, which is undefined where float32 or the damping does not do */
+  begin(made?: Promise<Factors | undefined>): void {
     this.known = this.factor(made);
     // Whoever waits for it sees an error, also if that is later.
     this.known.catch(() => {});
   }
 
-  private async factor(made: Promise<Factors | undefined>): Promise<Factors> {
-    this.ready = (await made) ?? (await this.hostFactors());
+  private async factor(made?: Promise<Factors | undefined>): Promise<Factors> {
+    // What the CPU is to factor is read back right behind its Hessian, before the next one is recorded.
+    this.ready = (made && (await made)) ?? (await this.hostFactors());
     if (this.disposed) this.disposeFactors();
     return this.ready;
   }
@@ -240,12 +241,13 @@ export class LayerProblem {
 
 /** Begins the factors of layers of one size: of all together, where the device makes them. */
 export function beginFactors(problems: readonly LayerProblem[]): void {
-  if (problems.length > 1 && !LayerProblem.areFactoredOnDevice(problems)) {
-    for (const problem of problems) beginFactors([problem]);
+  if (!LayerProblem.areFactoredOnDevice(problems)) {
+    // One by one they may do for the device.
+    if (problems.length > 1) for (const problem of problems) beginFactors([problem]);
+    else problems[0].begin();
     return;
   }
-  const isOnDevice = LayerProblem.areFactoredOnDevice(problems);
-  const made = isOnDevice ? LayerProblem.deviceFactors(problems) : Promise.resolve([]);
+  const made = LayerProblem.deviceFactors(problems);
   problems.forEach((problem, index) => {
     problem.begin(made.then((factors) => factors[index]));
   });
