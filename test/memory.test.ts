@@ -1,4 +1,4 @@
-import { empty, LimitError, OutOfMemoryError, ShapeError, tensor, ValueError, zeros } from "handgrad";
+import { clear, empty, LimitError, OutOfMemoryError, ShapeError, tensor, ValueError, zeros } from "handgrad";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { BufferPool } from "../src/gpu/buffers.js";
@@ -94,8 +94,8 @@ memory("the pool keeps to its cap and gives up what was not released for longest
       assert.is(gpu.memory().bytesPooled, 4096);
       assert.equal(
         destroyed.map((spied) => spied.calls.length),
-        [1, 1, 0, 0],
-        "room for 2 KiB",
+        [0, 0, 1, 1],
+        "room for 2 KiB: of one size those go that were made last",
       );
       large.dispose();
       assert.is(gpu.memory().bytesPooled, 4096);
@@ -117,6 +117,32 @@ memory("the pool keeps to its cap and gives up what was not released for longest
     },
     { poolBytes: 4096 },
   );
+});
+
+memory("a buffer that was made first serves again first, in whatever order they were released", async () => {
+  await withGpu(async (gpu) => {
+    const made = Array.from({ length: 5 }, () => empty(gpu, [300]));
+    const buffers = made.map((t) => t.buffer);
+    for (const index of [3, 0, 4, 1, 2]) made[index].dispose();
+    const again = Array.from({ length: 6 }, () => empty(gpu, [300]));
+    assert.ok(buffers.every((buffer, index) => again[index].buffer === buffer));
+    assert.not(buffers.includes(again[5].buffer));
+  });
+});
+
+memory("values of the host rather go into a buffer that no unsubmitted command uses", async () => {
+  await withGpu(async (gpu) => {
+    const [first, second] = [empty(gpu, [300]), empty(gpu, [300])];
+    const idle = second.buffer;
+    clear(first);
+    first.dispose();
+    second.dispose();
+    const submits = spy(gpu.device.queue, "submit");
+    const uploaded = tensor(gpu, new Float32Array(300).fill(7));
+    assert.is(uploaded.buffer, idle);
+    assert.equal((await uploaded.data())[299], 7);
+    assert.is(submits.calls.length, 1, "the upload did not split the list");
+  });
 });
 
 memory("a tensor that the adapter cannot bind is refused before anything is allocated", async () => {

@@ -31,6 +31,33 @@ stream("every dispatch of a list has its own uniforms", async () => {
   for (const t of [x, ...results]) t.dispose();
 });
 
+stream("what is computed again makes no bind groups, and sees its own uniforms and buffers", async () => {
+  await withGpu(async (gpu) => {
+    const x = tensor(gpu, counting(60));
+    const compute = async (offset: number): Promise<Float32Array[]> => {
+      const results = Array.from({ length: 5 }, (_, i) => affine(x, i + 2, offset));
+      const sum = combine(results[3], results[4]);
+      const values = await Promise.all(
+        [...results, sum].map((result) => result.data() as Promise<Float32Array>),
+      );
+      // Released in another order each time.
+      for (const result of offset % 2 ? results : results.reverse()) result.dispose();
+      sum.dispose();
+      return values;
+    };
+    await compute(0);
+    const made = spy(gpu.device, "createBindGroup");
+    for (const offset of [1, 2, 3]) {
+      const values = await compute(offset);
+      for (let i = 0; i < 5; i++) assertExact(values[i], affineOf(counting(60), i + 2, offset), `op ${i}`);
+    }
+    assert.is(made.calls.length, 0);
+    const other = tensor(gpu, counting(60, 3));
+    assertExact(await affine(other, 2, 0).data(), affineOf(counting(60, 3), 2, 0), "another tensor");
+    assert.is(made.calls.length, 1);
+  });
+});
+
 stream("uniforms of a list do not reach into the lists before it", async () => {
   const gpu = await sharedGpu();
   const x = tensor(gpu, counting(50));
