@@ -135,6 +135,7 @@ spade("Hessians of any windows, groups and batches agree with float64", async ()
   const cases = [
     { shape: [2, 5, 7, 6], samples: 2, windows: one },
     { shape: [2, 4, 5, 5], samples: 1, windows: { ...one, kernel: 5, padding: 2 } },
+    { shape: [2, 3, 9, 10], samples: 1, windows: { ...one, kernel: 7, padding: 3 } },
     { shape: [2, 3, 6, 7], samples: 1, windows: { ...one, padding: 0 } },
     { shape: [2, 4, 4, 4], samples: 1, windows: { ...one, padding: 2 } },
     { shape: [2, 3, 2, 2], samples: 1, windows: one },
