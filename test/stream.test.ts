@@ -1,6 +1,7 @@
-import { clear, copy, defineKernel, gridFor, tensor, zeros } from "handgrad";
+import { clear, copy, defineKernel, fromBuffer, gridFor, tensor, zeros } from "handgrad";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { STORAGE_USAGE } from "../src/gpu/buffers.js";
 import { assertExact } from "./helpers/compare.js";
 import {
   accumulate,
@@ -55,6 +56,12 @@ stream("what is computed again makes no bind groups, and sees its own uniforms a
     const other = tensor(gpu, counting(60, 3));
     assertExact(await affine(other, 2, 0).data(), affineOf(counting(60, 3), 2, 0), "another tensor");
     assert.is(made.calls.length, 1);
+    const own = gpu.device.createBuffer({ size: 240, usage: STORAGE_USAGE });
+    const view = fromBuffer(gpu, own, [60], { dtype: "u32" });
+    for (let i = 0; i < 2; i++) affine(view, 2, 0).dispose();
+    await gpu.flush();
+    assert.is(made.calls.length, 3, "those with a caller's own buffer are not kept");
+    own.destroy();
   });
 });
 

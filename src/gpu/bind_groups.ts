@@ -17,6 +17,9 @@ export class BindGroups {
 
   /** That of a dispatch whose uniforms stand at `offset` of `uniformBuffer`, made or found. */
   of(command: Dispatch, uniformBuffer: GPUBuffer | undefined, offset: number): GPUBindGroup {
+    // A caller's own buffer may be left to the garbage collector, which nothing here is to keep from it.
+    if (command.bound.some(({ storage }) => !storage.owned))
+      return makeBindGroup(this.device, command, uniformBuffer, offset);
     const key = this.keyOf(command, uniformBuffer, offset);
     const found = this.known.get(key);
     if (found) this.known.delete(key);

@@ -106,7 +106,7 @@ export class Gpu {
   acquireIdle(byteLength: number): Storage {
     this.throwIfDisposed();
     if (this.recording) return this.recording.acquire(byteLength);
-    return this.pool.acquire(byteLength, undefined, this.stream.submittedSerial);
+    return this.pool.acquire(byteLength, undefined, this.stream.lastSubmitted);
   }
 
   /** Gives a storage back to the pool, or to the program whose body is being recorded. */

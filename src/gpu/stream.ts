@@ -44,8 +44,7 @@ export class CommandStream {
   private pending: Command[] = [];
   private pendingWork = 0;
   private listSerial = 1;
-  /** The last list that was handed to the device. */
-  submittedSerial = 0;
+  private submittedSerial = 0;
   /** Lists that wait for a pipeline, or for the lists before them, hang on this one after the other. */
   private tail: Promise<void> = Promise.resolve();
   private waitingLists = 0;
@@ -145,6 +144,11 @@ export class CommandStream {
   /** The serial of the list that commands are appended to now. */
   get currentSerial(): number {
     return this.listSerial;
+  }
+
+  /** The serial of the last list that was handed to the device. */
+  get lastSubmitted(): number {
+    return this.submittedSerial;
   }
 
   /** Destroys a storage's buffer once no unsubmitted command uses it. */
