@@ -8,7 +8,7 @@ import type { Layer, Saved } from "../layers/layer.js";
 import { Residual, Sequential } from "../layers/sequential.js";
 import { convGeometry } from "../ops/conv_geometry.js";
 import { broadcastTo } from "../ops/elementwise.js";
-import { slice } from "../ops/movement.js";
+import { concat, slice } from "../ops/movement.js";
 import type { Shape, Tensor } from "../tensor.js";
 import { augment } from "./augment.js";
 import { gaussianNoise } from "./augmentations.js";
@@ -128,14 +128,14 @@ export async function calibrateFor(
         opened.push(problem);
         problems.set(name, problem);
       }
-      const from = rowsOf(options.calibration ?? samples, first, count);
+      const own = rowsOf(samples, first, count);
+      const from = options.calibration ? rowsOf(options.calibration, first, count) : own;
       try {
-        await addCopies(pass, from, problems, plan.images, options, { times, factored });
+        const dense = await addCopies(pass, from, own, problems, plan, options, { times, factored });
+        batches.push({ first, count, problems, dense });
       } finally {
-        from.dispose();
+        for (const held of new Set([own, from])) held.dispose();
       }
-      const dense = samples.gpu.scope(() => pass.network.forward(rowsOf(samples, first, count)).y);
-      batches.push({ first, count, problems, dense });
     }
     return new Calibration(network, fold, samples.reshape(samples.shape), batches, times);
   } catch (error) {
@@ -148,71 +148,109 @@ export async function calibrateFor(
   }
 }
 
-/** Adds the copies of some samples to their Hessians, as many of them at a time as the plan says. */
+/**
+ * Adds the copies of some samples to their Hessians, as many of them at a time as the plan says.
+ * @param own the samples that are pruned to
+ * @returns what the network makes of those
+ */
 async function addCopies(
   pass: FastPass,
   samples: Tensor,
+  own: Tensor,
   problems: ReadonlyMap<string, LayerProblem>,
-  images: number,
+  { images, affordable }: CalibrationPlan,
   options: CalibrationOptions,
   { times, factored }: { times: CalibrationTimes; factored: boolean },
-): Promise<void> {
+): Promise<Tensor> {
   const { gpu } = samples;
   const { samples: copies, augment: augmentations, seed } = { ...DEFAULTS, ...options };
   const count = samples.shape[0];
-  for (let first = 0; first < copies; first += images) {
-    const some = Math.min(images, copies - first);
-    const start = performance.now();
-    // A chunk of a sample's copies draws from streams of its own.
-    const x = augment(samples, some, augmentations, { seed, stream: (first / images) * STREAMS_A_CHUNK });
-    let copied: Promise<number>;
-    let inputs: Map<string, Tensor>;
-    try {
+  // With the copies where there is room: a pass of so few images takes as many dispatches as one of many.
+  const isJoined = count * (copies + 1) <= affordable;
+  let dense: Tensor | undefined;
+  try {
+    for (let first = 0; first < copies; first += images) {
+      const some = Math.min(images, copies - first);
+      const start = performance.now();
+      // A chunk of a sample's copies draws from streams of its own.
+      const x = augment(samples, some, augmentations, { seed, stream: (first / images) * STREAMS_A_CHUNK });
+      let copied: Promise<number>;
+      let inputs: Map<string, Tensor>;
+      try {
+        await gpu.flush();
+        // The pass is recorded while the device makes the copies, so that it finds its work when they are done.
+        copied = doneAt(gpu);
+        copied.catch(() => {}); // whoever waits for results sees the error
+        const made = gpu.scope(() => forwardOf(pass, isJoined ? concat([x, own], 0) : x, problems));
+        inputs = made.inputs;
+        if (isJoined) dense = gpu.scope(() => rowsOf(made.y, count * copies, count));
+        made.y.dispose();
+      } finally {
+        x.dispose();
+      }
+      const isLast = first + some === copies;
+      addHessians(inputs, problems, {
+        images: some,
+        scale: 2 / copies,
+        accumulate: first > 0,
+        factored: factored && isLast,
+      });
       await gpu.flush();
-      // The pass is recorded while the device makes the copies, so that it finds its work when they are done.
-      copied = doneAt(gpu);
-      copied.catch(() => {}); // whoever waits for results sees the error
-      inputs = gpu.scope(() => inputsOf(pass, x, problems));
-    } finally {
-      x.dispose();
+      const summed = Promise.all([copied, doneAt(gpu)]).then(([ready, end]) => {
+        // The device may still have been at the Hessians before these, which nobody waited for.
+        times.augment += (ready - Math.max(start, times.end)) / 1000;
+        times.hessian += (end - ready) / 1000;
+        times.end = end;
+      });
+      summed.catch(() => {}); // as above
+      if (!(factored && isLast)) {
+        await gpu.finish();
+        await summed;
+        continue;
+      }
+      // For the device, while the CPU is at the last factors and records the solve: who solves waits for it.
+      for (const problem of problems.values()) problem.denseEnergy();
     }
-    const inOrder = largestFirst(problems.values());
-    const begun: LayerProblem[] = [];
-    for (const [at, problem] of inOrder.entries()) {
-      const input = inputs.get(problem.name) as Tensor;
-      const flat = input.rank === 4 ? input : input.reshape([...input.shape, 1, 1]);
-      const shape = gramShapeOf(problem.layer, [
-        count === 0 ? 0 : input.shape[0] / count,
-        ...flat.shape.slice(1),
-      ]);
-      addGram(flat, problem.h, shape, { samples: count, scale: 2 / copies, accumulate: first > 0 });
-      if (flat !== input) flat.dispose();
-      input.dispose();
-      if (!factored || first + some < copies) continue;
-      begun.push(problem);
-      // What the CPU is to factor it gets at once; the device waits for all of one size.
-      const isLast = inOrder[at + 1]?.size !== problem.size;
-      if (isLast || !LayerProblem.areFactoredOnDevice([problem])) beginFactors(begun.splice(0));
-    }
-    await gpu.flush();
-    const summed = Promise.all([copied, doneAt(gpu)]).then(([ready, end]) => {
-      // The device may still have been at the Hessians before these, which nobody waited for.
-      times.augment += (ready - Math.max(start, times.end)) / 1000;
-      times.hessian += (end - ready) / 1000;
-      times.end = end;
-    });
-    summed.catch(() => {}); // as above
-    if (!factored || first + some < copies) {
-      await gpu.finish();
-      await summed;
-      continue;
-    }
-    // For the device, while the CPU is at the last factors and records the solve: who solves waits for it.
-    for (const problem of problems.values()) problem.denseEnergy();
+    return dense ?? gpu.scope(() => pass.network.forward(own).y);
+  } catch (error) {
+    dense?.dispose();
+    throw error;
   }
 }
 
 const STREAMS_A_CHUNK = 64;
+
+interface ChunkOptions {
+  /** Copies of each sample. */
+  readonly images: number;
+  readonly scale: number;
+  readonly accumulate: boolean;
+  /** Whether factors are to be begun behind the Hessians. */
+  readonly factored: boolean;
+}
+
+/** What the copies that come first in the layers' inputs add to the Hessians. Releases the inputs. */
+function addHessians(
+  inputs: ReadonlyMap<string, Tensor>,
+  problems: ReadonlyMap<string, LayerProblem>,
+  { images, scale, accumulate, factored }: ChunkOptions,
+): void {
+  const inOrder = largestFirst(problems.values());
+  const begun: LayerProblem[] = [];
+  for (const [at, problem] of inOrder.entries()) {
+    const input = inputs.get(problem.name) as Tensor;
+    const flat = input.rank === 4 ? input : input.reshape([...input.shape, 1, 1]);
+    const shape = gramShapeOf(problem.layer, [images, ...flat.shape.slice(1)]);
+    addGram(flat, problem.h, shape, { samples: problem.samples, scale, accumulate });
+    if (flat !== input) flat.dispose();
+    input.dispose();
+    if (!factored) continue;
+    begun.push(problem);
+    // What the CPU is to factor it gets at once; the device waits for all of one size.
+    const isLast = inOrder[at + 1]?.size !== problem.size;
+    if (isLast || !LayerProblem.areFactoredOnDevice([problem])) beginFactors(begun.splice(0));
+  }
+}
 
 /** When the device is done with what was submitted so far, in milliseconds. */
 async function doneAt(gpu: Gpu): Promise<number> {
@@ -220,12 +258,12 @@ async function doneAt(gpu: Gpu): Promise<number> {
   return performance.now();
 }
 
-/** The layers' inputs in one pass of the network in evaluation mode. */
-function inputsOf(
+/** One pass of the network in evaluation mode: the layers' inputs, and what it makes of x. */
+function forwardOf(
   { network, names }: FastPass,
   x: Tensor,
   wanted: ReadonlyMap<string, unknown>,
-): Map<string, Tensor> {
+): { inputs: Map<string, Tensor>; y: Tensor } {
   const found = new Map<string, Tensor>();
   const visit = (layer: Layer, { tensors, inner = [] }: Saved): void => {
     const name = names.get(layer);
@@ -234,8 +272,9 @@ function inputsOf(
     const parts = layer instanceof Sequential ? layer.layers : isResidual ? [layer.body, layer.shortcut] : [];
     for (const [index, part] of parts.entries()) if (part) visit(part, inner[index]);
   };
-  visit(network, network.forward(x).saved);
-  return found;
+  const { y, saved } = network.forward(x);
+  visit(network, saved);
+  return { inputs: found, y };
 }
 
 /** @param input [images of a sample, channels, height, width] */
@@ -247,13 +286,20 @@ function gramShapeOf(layer: Conv2d | Dense, input: Shape): GramShape {
   return gramShape(convGeometry(shapes, isConv ? layer.config : {}));
 }
 
-/** How many samples go together, and how many copies of each at a time. */
+interface CalibrationPlan {
+  /** How many samples go together, and how many copies of each at a time. */
+  readonly batch: number;
+  readonly images: number;
+  /** Images at a time of which no layer's pass 64 MiB. */
+  readonly affordable: number;
+}
+
 function planOf(
   model: Sequential,
   sites: readonly PrunableLayer[],
   shape: Shape,
   options: CalibrationOptions,
-): { batch: number; images: number } {
+): CalibrationPlan {
   const { samples: copies } = { ...DEFAULTS, ...options };
   const affordable = Math.max(1, Math.floor(MOST_BYTES / (4 * largestImage(model, [1, ...shape.slice(1)]))));
   const images = Math.min(copies, affordable);
@@ -265,7 +311,7 @@ function planOf(
   });
   const together = Math.floor(MOST_BYTES / (4 * Math.max(1, ...matrices)));
   const batch = Math.max(1, Math.min(shape[0], Math.floor(affordable / images), together));
-  return { batch, images };
+  return { batch, images, affordable };
 }
 
 /** The most elements of one image that a layer reads or writes, with room for a border and whole vec4 of channels. */

@@ -59,20 +59,18 @@ const tail = tailKernel("spade_tail", tailWgsl, (software, outputs) => {
   return { rows, columns, perGroup, constants: { TILE_R: rows, TILE_K: columns, WORKGROUP_SIZE: perGroup } };
 });
 
-/** Columns that a lane of a subgroup loads. */
-const SHARED_COLUMNS = 8;
-
 /** On software adapters, by lanes of a subgroup. */
 const sharedTails: Readonly<Record<number, Kernel<TailCall>>> = {
-  4: sharedTail(4, 16),
-  8: sharedTail(8, 8),
+  4: sharedTail(4, 16, 8),
+  8: sharedTail(8, 8, 4),
 };
 
-function sharedTail(lanes: number, mostRows: number): Kernel<TailCall> {
+/** @param mostRows of the rows and columns that a lane loads */
+function sharedTail(lanes: number, mostRows: number, columns: number): Kernel<TailCall> {
   return tailKernel("spade_tail_subgroup", subgroupTailWgsl, (_software, outputs) => {
     const rows = Math.min(mostRows, 4 * Math.ceil(outputs / (4 * lanes)));
-    const constants = { LANES: lanes, TILE_R: rows, TILE_K: SHARED_COLUMNS };
-    return { rows: rows * lanes, columns: SHARED_COLUMNS * lanes, perGroup: 1, constants };
+    const constants = { LANES: lanes, TILE_R: rows, TILE_K: columns };
+    return { rows: rows * lanes, columns: columns * lanes, perGroup: 1, constants };
   });
 }
 
