@@ -178,9 +178,7 @@ export function tensor(
   checkDType("tensor", dtype);
   const { values, shape } = toTyped("tensor", data, dtype, options.checkFinite ?? true);
   const wanted = given ? resolveShape(given, values.length) : shape;
-  checkShape("tensor", wanted);
-  const storage = gpu.acquireIdle(byteLengthOf(wanted, dtype));
-  const result = new Tensor(gpu, Object.freeze([...wanted]), dtype, storage);
+  const result = unwritten("tensor", gpu, wanted, dtype, true);
   try {
     if (values.length > 0) gpu.upload(result.storage as Storage, stored(values, dtype), "tensor");
   } catch (error) {
@@ -192,9 +190,14 @@ export function tensor(
 
 /** A tensor whose values are undefined until it is written. */
 export function empty(gpu: Gpu, shape: Shape, { dtype = "f32" }: Pick<TensorOptions, "dtype"> = {}): Tensor {
-  checkShape("empty", shape);
-  checkDType("empty", dtype);
-  return new Tensor(gpu, Object.freeze([...shape]), dtype, gpu.acquire(byteLengthOf(shape, dtype)));
+  return unwritten("empty", gpu, shape, dtype);
+}
+
+/** @param forHost see `Gpu.acquire` */
+function unwritten(op: string, gpu: Gpu, shape: Shape, dtype: DType, forHost = false): Tensor {
+  checkShape(op, shape);
+  checkDType(op, dtype);
+  return new Tensor(gpu, Object.freeze([...shape]), dtype, gpu.acquire(byteLengthOf(shape, dtype), forHost));
 }
 
 /** A tensor of zeros. */

@@ -158,14 +158,15 @@ async function timeRounds(jobs: readonly Job[], product: () => Promise<void>, ro
   const progress = startProgress("traces");
   try {
     for (let round = 0; round <= rounds; round++) {
+      let before = await secondsOf(product);
       for (const [at, job] of jobs.entries()) {
-        const before = await secondsOf(product);
         const own = await secondsOf(job.run);
         const behind = await secondsOf(product);
         if (round > 0) {
           times[at].push(own);
           products[at].push((before + behind) / 2);
         }
+        before = behind;
         progress.update((round + (at + 1) / jobs.length) / (rounds + 1), job.what);
       }
     }

@@ -96,17 +96,14 @@ export class Gpu {
     else this.stream.push(command);
   }
 
-  /** A storage for a tensor; a program's body gets one that the program keeps. */
-  acquire(byteLength: number): Storage {
-    this.throwIfDisposed();
-    return this.recording ? this.recording.acquire(byteLength) : this.pool.acquire(byteLength);
-  }
-
-  /** A storage for values of the host: rather one that they can be written to at once. */
-  acquireIdle(byteLength: number): Storage {
+  /**
+   * A storage for a tensor; a program's body gets one that the program keeps.
+   * @param forHost for values of the host: rather one that they can be written to at once
+   */
+  acquire(byteLength: number, forHost = false): Storage {
     this.throwIfDisposed();
     if (this.recording) return this.recording.acquire(byteLength);
-    return this.pool.acquire(byteLength, undefined, this.stream.lastSubmitted);
+    return this.pool.acquire(byteLength, undefined, forHost ? this.stream.lastSubmitted : Infinity);
   }
 
   /** Gives a storage back to the pool, or to the program whose body is being recorded. */

@@ -10,7 +10,7 @@ import { defineKernel, gridFor, type Kernel, sizeOf, type UniformValue } from ".
 import { add, broadcastTo } from "../ops/elementwise.js";
 import { randomNormal, randomUniform } from "../ops/random.js";
 import { mean } from "../ops/reduce.js";
-import type { Tensor } from "../tensor.js";
+import type { Shape, Tensor } from "../tensor.js";
 import type { Augmentation } from "./augmentations.js";
 
 export interface AugmentOptions {
@@ -73,41 +73,33 @@ export function augment(
     );
   }
   return samples.gpu.scope(() => {
-    const shape = [count, copies, ...rest];
-    const single = samples.reshape([count, 1, ...rest]);
-    const [first, ...others] = augmentations;
-    const isNoise = first?.kind === "gaussianNoise";
-    // Noise alone needs no copies to be added to.
-    const begun = isNoise ? noisy(single, first.std, shape, { seed, stream }) : broadcastTo(single, shape);
-    let x = begun.reshape([count * copies, ...rest]);
-    (isNoise ? others : augmentations).forEach((one, index) => {
-      x = apply(x, one, copies, { seed, stream: stream + index + (isNoise ? 1 : 0) });
+    const all = [count, copies, ...rest];
+    let x = samples.reshape([count, 1, ...rest]);
+    augmentations.forEach((one, index) => {
+      x = apply(x, one, all, { seed, stream: stream + index });
     });
-    return x;
+    return (augmentations.length > 0 ? x : broadcastTo(x, all)).reshape([count * copies, ...rest]);
   });
 }
 
-interface Draw {
-  readonly seed: number;
-  readonly stream: number;
-}
-
-/** x plus the same noise for all samples. @param x as `shape`, or with a single copy of each @param shape [b, copies, …] */
-function noisy(x: Tensor, std: number, shape: readonly number[], draw: Draw): Tensor {
-  return add(x, randomNormal(x.gpu, shape.slice(1), { ...draw, std }));
-}
-
-function apply(x: Tensor, one: Augmentation, copies: number, draw: Draw): Tensor {
-  const { gpu, shape } = x;
-  if (one.kind === "gaussianNoise") {
-    const all = [shape[0] / copies, copies, ...shape.slice(1)];
-    return noisy(x.reshape(all), one.std, all, draw).reshape(shape);
-  }
+/** @param x [b, copies, …], or as long as nothing tells a sample's copies apart [b, 1, …] @param all [b, copies, …] */
+function apply(
+  x: Tensor,
+  one: Augmentation,
+  all: Shape,
+  draw: { readonly seed: number; readonly stream: number },
+): Tensor {
+  const { gpu } = x;
+  const [count, copies, ...rest] = all;
+  if (one.kind === "gaussianNoise")
+    return add(x, randomNormal(gpu, [copies, ...rest], { ...draw, std: one.std }));
+  const images = (x.shape[1] === copies ? x : broadcastTo(x, all)).reshape([count * copies, ...rest]);
   const rows = one.kind === "removal" ? Math.ceil(one.count / 2) * copies : copies;
   const draws = randomUniform(gpu, [rows, 4], draw);
   const [kernel, uniforms] = callOf(one);
-  const center = one.kind === "contrast" ? mean(x, { axes: [1, 2, 3] }) : undefined;
-  return kernel.run({ x, draws, ...(kernel === jitter ? { center } : {}) }, { copies, ...uniforms }).y;
+  const center = one.kind === "contrast" ? mean(images, { axes: [1, 2, 3] }) : undefined;
+  const bindings = { x: images, draws, ...(kernel === jitter ? { center } : {}) };
+  return kernel.run(bindings, { copies, ...uniforms }).y.reshape(all);
 }
 
 function callOf(one: Exclude<Augmentation, { kind: "gaussianNoise" }>): [Kernel<Uniforms>, Uniforms] {

@@ -2,6 +2,7 @@
 import blocksWgsl from "../../shaders/spade_blocks.wgsl";
 import fourRowsWgsl from "../../shaders/spade_blocks_four_rows.wgsl";
 import { defineKernel, gridFor, sizeOf } from "../gpu/kernel.js";
+import { adapterTraits } from "../ops/matmul_plan.js";
 import { empty, type Tensor } from "../tensor.js";
 
 /** Of every `of` columns of a row, counted from 0, `keep` stay. */
@@ -22,7 +23,10 @@ export interface BlocksCall extends ColumnRange {
   readonly pattern?: Pattern;
   /** Whether the kernels are those for software adapters. */
   readonly software: boolean;
-  /** Of a subgroup; 0 where there are none. */
+}
+
+interface FourRowsCall extends BlocksCall {
+  /** Of a subgroup. */
   readonly lanes: number;
 }
 
@@ -82,7 +86,7 @@ const blocksKernel = defineKernel<BlocksCall>({
   work: ({ w }, call) => workOf(w, call),
 });
 
-const fourRowsKernel = defineKernel<BlocksCall>({
+const fourRowsKernel = defineKernel<FourRowsCall>({
   name: "spade_blocks_four_rows",
   wgsl: fourRowsWgsl,
   bindings: { scale: "read", u: "read", w: "readWrite", mask: "readWrite", errors: "readWrite" },
@@ -125,8 +129,9 @@ function partsOf([, groups, , outputs]: readonly number[], { pattern, software }
 
 /** Chooses the weights of all blocks from `first` to `end`, and with u passes their errors on as far as `end`. */
 export function runBlocks({ scale, u, counts, w, mask, errors }: BlocksTensors, call: BlocksCall): void {
+  const { lanes } = adapterTraits(w.gpu);
   const isSmall = call.blockSize <= MOST_COLUMNS && fourRows(w.shape) <= MOST_LANES;
-  if (call.software && LANES_OF_FOUR_ROWS.includes(call.lanes) && u && !counts && !call.pattern && isSmall)
-    fourRowsKernel.run({ scale, u, w, mask, errors }, call);
+  if (call.software && LANES_OF_FOUR_ROWS.includes(lanes) && u && !counts && !call.pattern && isSmall)
+    fourRowsKernel.run({ scale, u, w, mask, errors }, { ...call, lanes });
   else blocksKernel.run({ scale, u, counts, w, mask, errors }, call);
 }

@@ -337,9 +337,10 @@ function padded(shape: Shape): number {
   return count * 4 * Math.ceil(channels / 4) * (height + 8) * (width + 8);
 }
 
-/** Samples `first` to `first + count`; a single one stands for all. */
+/** Samples `first` to `first + count`, no copy of them where these are all; a single one stands for all. */
 function rowsOf(samples: Tensor, first: number, count: number): Tensor {
   const rest = samples.shape.slice(1);
+  if (samples.shape[0] === count) return samples.reshape(samples.shape);
   if (samples.shape[0] === 1) return broadcastTo(samples, [count, ...rest]);
   const zeros = rest.map(() => 0);
   return slice(samples, [first, ...zeros], [first + count, ...rest]);

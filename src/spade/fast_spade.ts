@@ -93,9 +93,9 @@ export interface FastSpadeOptions {
 export function fastSpade(problem: LayerProblem, factors: Factors, options: FastSpadeOptions): Solution {
   const { dense, size } = problem;
   const { gpu } = dense;
-  const { lanes } = adapterTraits(gpu);
-  const { blockSize, pattern, threshold, software = adapterTraits(gpu).software } = options;
-  const behind = (software && sharedTails[lanes]) || tail;
+  const traits = adapterTraits(gpu);
+  const { blockSize, pattern, threshold, software = traits.software } = options;
+  const behind = (software && sharedTails[traits.lanes]) || tail;
   const given = countsOf(problem, options);
   const solved = gpu.scope(() => {
     const { u, scale, alive } = factors;
@@ -109,7 +109,7 @@ export function fastSpade(problem: LayerProblem, factors: Factors, options: Fast
     const errors = errorsOf(dense, Math.min(step, size));
     for (let first = 0; first < size; first += step) {
       const range = { first, end: Math.min(first + step, size) };
-      const call = { ...range, blockSize, pattern, software, lanes };
+      const call = { ...range, blockSize, pattern, software };
       runBlocks({ scale, u, counts, w: weights, mask, errors }, call);
       if (range.end < size) behind.run({ errors, u, w: weights }, { ...range, software });
     }

@@ -14,8 +14,8 @@ export function maskOf(w: Tensor, scale: Tensor, which: Tensor | Pattern): Tenso
   const { gpu, shape } = w;
   const mask = empty(gpu, shape);
   const [counts, pattern] = "keep" in which ? [undefined, which] : [which, undefined];
-  const { software, lanes } = adapterTraits(gpu);
-  const call = { first: 0, end: shape[2], blockSize: shape[2], pattern, software, lanes };
+  const { software } = adapterTraits(gpu);
+  const call = { first: 0, end: shape[2], blockSize: shape[2], pattern, software };
   gpu.scope(() => {
     runBlocks({ scale, counts, w, mask, errors: errorsOf(w, shape[2]) }, call);
   });

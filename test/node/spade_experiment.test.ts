@@ -229,6 +229,11 @@ test("speed: seconds of four jobs beside the time of their products", async () =
     assert.ok(secondsAtMatmulRate > 0);
     assert.ok(Math.abs(secondsAtMatmulRate * timesAsProducts - seconds) <= 1e-9 * seconds);
   }
+  // The median of four rates is between the lowest and the highest of them.
+  const rates = rows.map(
+    (row: { gflop: number; secondsAtMatmulRate: number }) => row.gflop / row.secondsAtMatmulRate,
+  );
+  assert.ok(Math.min(...rates) <= matmulRate * (1 + 1e-9) && matmulRate <= Math.max(...rates) * (1 + 1e-9));
   // By hand: 256 copies of 2 · 784 · 9 · 16 and so on for the pass, positions · (inputs of a unit)² for four layers' Hessians.
   const pass = 2 * (784 * 9 * 16 + 196 * 144 * 32 + 49 * 288 * 64 + 576 * 64 + 64 * 10);
   const hessians = 196 * 144 ** 2 + 49 * 288 ** 2 + 576 ** 2 + 64 ** 2;
