@@ -45,9 +45,9 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  for (var distance = group.y; distance < DISTANCES; distance += groups.y) {
+  for (var distance = group.x; distance < DISTANCES; distance += groups.x) {
     let place = distance + KERNEL_WIDTH - 1u;
-    assemble(place / RUN, place % RUN, group.x * WORKGROUP_SIZE + lane, groups.x * WORKGROUP_SIZE);
+    assemble(place / RUN, place % RUN, group.y * WORKGROUP_SIZE + lane, groups.y * WORKGROUP_SIZE);
   }
 }
 

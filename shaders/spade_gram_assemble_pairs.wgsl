@@ -42,14 +42,14 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  for (var pair = group.y; pair < TAPS * (TAPS + 1u) / 2u; pair += groups.y) {
+  for (var pair = group.x; pair < TAPS * (TAPS + 1u) / 2u; pair += groups.x) {
     var tap_a = 0u;
     var tap_b = pair;
     while (tap_b >= TAPS) {
       tap_a++;
       tap_b -= TAPS - tap_a;
     }
-    assemble(tap_a, tap_b, group.x * WORKGROUP_SIZE + lane, groups.x * WORKGROUP_SIZE);
+    assemble(tap_a, tap_b, group.y * WORKGROUP_SIZE + lane, groups.y * WORKGROUP_SIZE);
   }
 }
 

@@ -138,7 +138,8 @@ function assembleKernel(
     }),
     grid: ({ h: [problems] }, limits, { shape: { channels, blocks, kernel } }) => {
       const most = limits.maxComputeWorkgroupsPerDimension;
-      return [Math.min(Math.ceil((problems * channels * blocks) / 64), most), Math.min(parts(kernel), most)];
+      // Neighbors differ by distance, so that any run of workgroups has some of all, long and short.
+      return [Math.min(parts(kernel), most), Math.min(Math.ceil((problems * channels * blocks) / 64), most)];
     },
     work: ({ h }, { slices }) => 20 * slices * sizeOf(h),
   });

@@ -7,6 +7,7 @@
  * distance and class of rows and columns (the inside, and each of the kernel - 1 ones on either side), and every pair
  * of taps takes the classes that its windows cover: 13 C² products a position in place of 45 C² for a 3 × 3 filter.
  */
+import { spread } from "../gpu/spread.js";
 import type { ConvGeometry } from "../ops/conv_geometry.js";
 
 /** A layer's windows on images with their channels last. */
@@ -88,9 +89,9 @@ export function gramWork(shape: GramShape): number {
   return 2 * operations * 16 * shape.blocks * shape.images * shape.groups;
 }
 
-/** The table of all tiles, as the kernels take it. */
+/** The table of all tiles, as the kernels take it; those next to each other take unlike times (see `spread`). */
 export function gramItems(shape: GramShape, tile: Tile): Uint32Array<ArrayBuffer> {
-  const words: number[] = [];
+  const items: number[][] = [];
   for (const product of shape.shared ? sharedProducts(shape) : plainProducts(shape)) {
     const loops = loopsOf(shape, product);
     for (let row = 0; row < shape.blocks; row += tile.rows) {
@@ -99,13 +100,16 @@ export function gramItems(shape: GramShape, tile: Tile): Uint32Array<ArrayBuffer
         // What lies left of the diagonal of a place's products with itself is not needed.
         if (product.a === product.b && column + columns <= row) continue;
         const out = product.out + 4 * row * product.stride + column;
-        words.push(product.a + row, product.b + column, out, 0);
-        words.push(Math.min(tile.rows, shape.blocks - row), columns, product.stride, 0);
-        words.push(...loops.map(({ count }) => count), 0, ...loops.map(({ step }) => step), 0);
+        const counts = loops.map(({ count }) => count);
+        const steps = loops.map(({ step }) => step);
+        const rows = Math.min(tile.rows, shape.blocks - row);
+        items.push([product.a + row, product.b + column, out, 0, rows, columns, product.stride, 0]);
+        items[items.length - 1].push(...counts, 0, ...steps, 0);
       }
     }
   }
-  return Uint32Array.from(words);
+  const stride = spread(items.length);
+  return Uint32Array.from(items.flatMap((_, index) => items[(index * stride) % items.length]));
 }
 
 /** By distance, and by class of the first tap's row and column. */
