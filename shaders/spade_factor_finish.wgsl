@@ -1,7 +1,7 @@
 // What the solvers take of a factored Hessian: rows and columns in their own order again.
 //   u_ij = m_{d-1-i, d-1-j} for j >= i, else 0;  alive_j = 0 where h_jj = 0, else 1;  scale_j = alive_j / u_jj²
-// m of spade_factor_step, the inverse of the lower factor: [all, width, width], of which these problems are those from
-// `first` on; h, u: [problems, size, size]; scale, alive: [problems, size]. An invocation has four values of a row of u.
+// m of spade_factor_step, the inverses of the lower factors, of which these problems' are [problems, width, width] from `start`
+// on; h, u: [problems, size, size]; scale, alive: [problems, size]. An invocation has four values of a row of u.
 
 // @constants
 const WORKGROUP_SIZE: u32 = 64u;
@@ -11,7 +11,7 @@ struct Params {
   problems: u32,
   size: u32,
   width: u32,
-  first: u32,
+  start: u32,
 }
 
 @group(0) @binding(0) var<storage, read> m: array<f32>;
@@ -31,7 +31,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let problem = line / size;
   let i = line % size;
   let first = index % quads * 4u;
-  let row = ((params.first + problem) * params.width + size - 1u - i) * params.width + size - 1u;
+  let row = params.start + (problem * params.width + size - 1u - i) * params.width + size - 1u;
   for (var j = first; j < min(first + 4u, size); j++) {
     // Left of the diagonal the place that is read holds something else.
     let value = select(0.0, m[row - j], j >= i);

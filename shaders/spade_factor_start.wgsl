@@ -1,7 +1,8 @@
 // The matrices that are factored: damped Hessians with rows and columns in reverse, filled up to whole blocks by the identity.
 //   m_rc = h_{d-1-r, d-1-c}, and on the diagonal + damping · mean of the diagonal; inputs that are always 0 have 1 there
-// h: [problems, size, size]; m: [all, width, width], width a multiple of SIDE, of which these problems are those from `first`
-// on; failed: u32 [all], 0 from here on. A workgroup has SIDE rows.
+// h: [problems, size, size]; m: [width, width] of all problems one behind the other, width a multiple of SIDE, of which these
+// are those from `first` on and begin at `start`; places: [all], where in m a problem begins, in vec4, and its width in blocks,
+// written here; failed: u32 [all], 0 from here on. A workgroup has SIDE rows.
 
 // @constants
 const SIDE: u32 = 32u;
@@ -13,13 +14,15 @@ struct Params {
   size: u32,
   width: u32,
   first: u32,
+  start: u32,
   damping: f32,
 }
 
 @group(0) @binding(0) var<storage, read> h: array<f32>;
 @group(0) @binding(1) var<storage, read_write> m: array<f32>;
-@group(0) @binding(2) var<storage, read_write> failed: array<u32>;
-@group(0) @binding(3) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read_write> places: array<vec2u>;
+@group(0) @binding(3) var<storage, read_write> failed: array<u32>;
+@group(0) @binding(4) var<uniform> params: Params;
 
 var<workgroup> sums: array<f32, WORKGROUP_SIZE>;
 
@@ -45,9 +48,13 @@ fn main(
   let added = params.damping * total / f32(size);
 
   let first_row = flat % blocks * SIDE;
-  if (first_row == 0u && lane == 0u) { failed[params.first + problem] = 0u; }
+  let matrix = params.start + problem * params.width * params.width;
+  if (first_row == 0u && lane == 0u) {
+    places[params.first + problem] = vec2u(matrix / 4u, blocks);
+    failed[params.first + problem] = 0u;
+  }
   for (var row = first_row; row < first_row + SIDE; row++) {
-    let target_at = ((params.first + problem) * params.width + row) * params.width;
+    let target_at = matrix + row * params.width;
     for (var column = lane; column < params.width; column += WORKGROUP_SIZE) {
       var value = 0.0;
       if (max(row, column) < size) {

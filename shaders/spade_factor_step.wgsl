@@ -3,10 +3,11 @@
 //   sums:      m_bj = m_bj - Σ_k m_kbᵀ m_kj, k < b, for j >= b;  m_bj = -Σ_k m_kbᵀ m_kj, j <= k < b, for j < b
 //              and of the block on the diagonal then L Lᵀ = m_bb,  m_bb = W = L⁻¹, lower triangular
 //   MULTIPLY:  m_bj = W m_bj, j ≠ b
-// m: [problems, width, width]; v, Wᵀ: [problems, SIDE, SIDE]; failed: u32 [problems], 1 where a pivot was not positive. One
-// workgroup is LANES lanes and computes a block: they share its rows and have neighboring columns; each value of the first
-// factor is loaded by one lane and broadcast. For software adapters, where a load is computed lane by lane, and a barrier
-// costs many loads.
+// m: the problems' [width, width] one behind the other, each as wide as it is; places: [problems], where in m a problem begins,
+// in vec4, and its width in blocks; v, Wᵀ: [problems, SIDE, SIDE]; failed: u32 [problems], 1 where a pivot was not positive.
+// One workgroup is LANES lanes and computes a block: they share its rows and have neighboring columns; each value of the first
+// factor is loaded by one lane and broadcast. Workgroups take the blocks of all problems in an order that deals out long and
+// short ones evenly. For software adapters, where a load is computed lane by lane, and a barrier costs many loads.
 enable subgroups;
 
 // @constants
@@ -20,30 +21,43 @@ const LOADS_A: u32 = SIDE / LANES;
 // @end
 
 struct Params {
-  // Of SIDE columns.
-  blocks: u32,
+  // Of SIDE columns, the row.
   block: u32,
+  // Blocks in a row of all problems, and from one to the next in the order in which they are taken.
+  blocks: u32,
+  stride: u32,
   // SIDE, which the compiler is not to know: it would unroll the loops.
   side: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> v: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> m: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> failed: array<u32>;
-@group(0) @binding(3) var<uniform> params: Params;
-
-// Of the block on the diagonal.
-var<workgroup> factor: array<f32, SIDE * SIDE>;
-var<workgroup> inverse: array<f32, SIDE * SIDE>;
+@group(0) @binding(2) var<storage, read> places: array<vec2u>;
+@group(0) @binding(3) var<storage, read_write> failed: array<u32>;
+@group(0) @binding(4) var<uniform> params: Params;
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let flat = group.x + group.y * groups.x;
+  if (flat >= params.blocks) { return; }
+  var j = flat * params.stride % params.blocks;
+  var problem = 0u;
+  while (j >= places[problem].y) {
+    j -= places[problem].y;
+    problem++;
+  }
   let block = params.block;
-  let j = group.x;
-  if (MULTIPLY && j == block) { return; }
+  let place = places[problem];
+  // Above the first row there is nothing to sum up.
+  let is_idle = select(block == 0u && j > 0u, j == block, MULTIPLY);
+  if (block >= place.y || is_idle) { return; }
   let quads = SIDE / 4u;
-  let line = params.blocks * quads;
-  let matrix = group.y * params.blocks * SIDE * line;
+  let line = place.y * quads;
+  let matrix = place.x;
   let target_at = matrix + block * SIDE * line + j * quads + lane * BLOCKS_N;
 
   // The vec4 of the first factor are dealt to the lanes in turn: number lane + LANES · l is line number % 4 of four, of
@@ -56,7 +70,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   // @unroll
   for (var l = 0u; l < LOADS_A; l++) {
     let part = lane + LANES * l;
-    a_at[l] = select(matrix + block * quads, group.y * SIDE * quads, MULTIPLY) + part % 4u * a_line + part / 4u;
+    a_at[l] = select(matrix + block * quads, problem * SIDE * quads, MULTIPLY) + part % 4u * a_line + part / 4u;
   }
   let b_at = select(matrix + j * quads + lane * BLOCKS_N, target_at, MULTIPLY);
 
@@ -97,73 +111,90 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     }
   }
 
-  // A store is a long text on SwiftShader: a loop over the stores that is not unrolled compiles faster.
-  var result: array<array<vec4f, SIDE>, BLOCKS_N>;
-  // @unroll
-  for (var n = 0u; n < BLOCKS_N; n++) {
+  if (MULTIPLY || j != block) {
+    // A store is a long text on SwiftShader: a loop over the stores that is not unrolled compiles faster.
+    var result: array<array<vec4f, SIDE>, BLOCKS_N>;
     // @unroll
-    for (var r = 0u; r < SIDE; r++) {
-      result[n][r] = sum[r][n];
+    for (var n = 0u; n < BLOCKS_N; n++) {
+      // @unroll
+      for (var r = 0u; r < SIDE; r++) {
+        result[n][r] = sum[r][n];
+      }
     }
-  }
-  let is_diagonal = !MULTIPLY && j == block;
-  for (var n = 0u; n < BLOCKS_N; n++) {
-    for (var r = 0u; r < params.side; r++) {
-      let at = target_at + r * line + n;
-      var value = result[n][r];
-      if (!MULTIPLY) { value = select(m[at], vec4f(0.0), j < block) - value; }
-      if (is_diagonal) {
-        let factor_at = r * SIDE + 4u * (lane * BLOCKS_N + n);
-        factor[factor_at] = value.x;
-        factor[factor_at + 1u] = value.y;
-        factor[factor_at + 2u] = value.z;
-        factor[factor_at + 3u] = value.w;
-      } else {
+    for (var n = 0u; n < BLOCKS_N; n++) {
+      for (var r = 0u; r < params.side; r++) {
+        let at = target_at + r * line + n;
+        var value = result[n][r];
+        if (!MULTIPLY) { value = select(m[at], vec4f(0.0), j < block) - value; }
         m[at] = value;
       }
     }
+    return;
   }
-  if (MULTIPLY) { return; }
-  if (!is_diagonal) { return; }
-  workgroupBarrier();
 
-  // A column at a time, its rows dealt to the lanes: each takes the products with the columns before.
-  let side = params.side;
+  // The block on the diagonal and the identity beside it, in registers: each column that is eliminated makes one of L, and
+  // what it does to the identity makes L⁻¹. A turn eliminates the columns of one lane and ends with its rows, which are
+  // the first ones then: those that are left move up, so that no row has an index that is not constant.
+  // @scalars
+  var rest: array<array<vec4f, BLOCKS_N>, SIDE>;
+  // @scalars
+  var inverse: array<array<vec4f, BLOCKS_N>, SIDE>;
+  // @unroll
+  for (var r = 0u; r < SIDE; r++) {
+    // @unroll
+    for (var n = 0u; n < BLOCKS_N; n++) {
+      rest[r][n] = m[target_at + r * line + n] - sum[r][n];
+      let column = 4u * (lane * BLOCKS_N + n);
+      inverse[r][n] = select(vec4f(0.0), vec4f(1.0), vec4u(column, column + 1u, column + 2u, column + 3u) == vec4u(r));
+    }
+  }
   var is_positive = true;
-  for (var c = 0u; c < side; c++) {
-    for (var r = c + lane; r < side; r += LANES) {
-      var value = factor[r * side + c];
-      for (var k = 0u; k < c; k++) { value -= factor[r * side + k] * factor[c * side + k]; }
-      inverse[r] = value;
+  for (var turn = 0u; turn < LANES; turn++) {
+    // @unroll
+    for (var e = 0u; e < TILE_N; e++) {
+      let first_row = rest[e][e / 4u];
+      let pivot = subgroupShuffle(first_row[e % 4u], turn);
+      is_positive = is_positive && pivot > 0.0;
+      let scale = inverseSqrt(select(1.0, pivot, pivot > 0.0));
+      // @unroll
+      for (var n = 0u; n < BLOCKS_N; n++) {
+        inverse[e][n] *= scale;
+        rest[e][n] *= scale;
+      }
+      // @unroll
+      for (var r = e + 1u; r < SIDE; r++) {
+        let row = rest[r][e / 4u];
+        let factor = scale * subgroupShuffle(row[e % 4u], turn);
+        // @unroll
+        for (var n = 0u; n < BLOCKS_N; n++) {
+          rest[r][n] -= factor * rest[e][n];
+          inverse[r][n] -= factor * inverse[e][n];
+        }
+      }
     }
-    workgroupBarrier();
-    let pivot = inverse[c];
-    is_positive = is_positive && pivot > 0.0;
-    let root = sqrt(select(1.0, pivot, pivot > 0.0));
-    for (var r = c + lane; r < side; r += LANES) {
-      factor[r * side + c] = select(inverse[r] / root, root, r == c);
+    let top = turn * TILE_N;
+    // @unroll
+    for (var n = 0u; n < BLOCKS_N; n++) {
+      let column = lane * BLOCKS_N + n;
+      // @unroll
+      for (var i = 0u; i < BLOCKS_N; i++) {
+        let four = mat4x4f(inverse[4u * i][n], inverse[4u * i + 1u][n], inverse[4u * i + 2u][n], inverse[4u * i + 3u][n]);
+        let swapped = transpose(four);
+        // @unroll
+        for (var k = 0u; k < 4u; k++) {
+          m[target_at + (top + 4u * i + k) * line + n] = four[k];
+          v[(problem * SIDE + 4u * column + k) * quads + turn * BLOCKS_N + i] = swapped[k];
+        }
+      }
     }
-    workgroupBarrier();
-  }
-  if (lane == 0u && !is_positive) { failed[group.y] = 1u; }
-
-  // A column of the inverse a lane, from its diagonal down.
-  for (var c = lane; c < side; c += LANES) {
-    for (var r = 0u; r < side; r++) {
-      var value = select(0.0, 1.0, r == c);
-      for (var k = c; k < r; k++) { value -= factor[r * side + k] * inverse[k * side + c]; }
-      inverse[r * side + c] = select(value / factor[r * side + r], 0.0, r < c);
+    // @unroll
+    for (var r = 0u; r < SIDE - TILE_N; r++) {
+      // @unroll
+      for (var n = 0u; n < BLOCKS_N; n++) {
+        rest[r][n] = rest[r + TILE_N][n];
+        inverse[r][n] = inverse[r + TILE_N][n];
+      }
     }
   }
-  workgroupBarrier();
-  for (var e = lane; e < side * quads; e += LANES) {
-    let r = e / quads;
-    let q = e % quads;
-    let row = r * side + 4u * q;
-    let column = 4u * q * side + r;
-    m[matrix + (block * SIDE + r) * line + block * quads + q] =
-      vec4f(inverse[row], inverse[row + 1u], inverse[row + 2u], inverse[row + 3u]);
-    v[group.y * SIDE * quads + e] =
-      vec4f(inverse[column], inverse[column + side], inverse[column + 2u * side], inverse[column + 3u * side]);
-  }
+  if (lane == 0u && !is_positive) { failed[problem] = 1u; }
 }

@@ -11,7 +11,7 @@ import {
   factorsOnDevice,
 } from "../src/spade/factor_device.js";
 import { upperFactor } from "../src/spade/factor_host.js";
-import { beginFactors, LayerProblem } from "../src/spade/layer_problem.js";
+import { beginFactors, deviceGroups, LayerProblem } from "../src/spade/layer_problem.js";
 import { assertClose } from "./helpers/compare.js";
 import { sharedGpu } from "./helpers/gpu.js";
 import { type Random, seededRandom } from "./helpers/shapes.js";
@@ -67,45 +67,51 @@ function disposeAll(hessians: readonly Tensor[], { factors, failed }: DeviceFact
   for (const { u, scale, alive } of factors) for (const held of [u, scale, alive]) held.dispose();
 }
 
+/** Hessians of one size, some with an input that is always 0. */
+interface Batch {
+  readonly d: number;
+  readonly values: Float32Array;
+  readonly dead: readonly ReadonlySet<number>[];
+}
+
+function batchOf(random: Random, d: number, problems: number): Batch {
+  const values = new Float32Array(problems * d * d);
+  const dead = Array.from({ length: problems }, () => new Set(d > 4 ? [random.integer(0, d - 1)] : []));
+  dead.forEach((inputs, p) => {
+    values.set(hessian(random, d, inputs), p * d * d);
+  });
+  return { d, values, dead };
+}
+
+async function assertFactors(factor: DeviceFactor, { d, values, dead }: Batch): Promise<void> {
+  const [u, scale, alive] = await Promise.all([factor.u.data(), factor.scale.data(), factor.alive.data()]);
+  for (const [p, inputs] of dead.entries()) {
+    const expected = upperFactor(values.subarray(p * d * d, (p + 1) * d * d), d, 0.01);
+    const own = u.subarray(p * d * d, (p + 1) * d * d);
+    const what = `${d} × ${d}, problem ${p}`;
+    for (let i = 0; i < d; i++) for (let j = 0; j < i; j++) assert.is(own[i * d + j], 0, what);
+    assertClose(own, expected.u, { tolerance: 2e-5, what });
+    const inverses = Array.from({ length: d }, (_, j) =>
+      inputs.has(j) ? 0 : 1 / expected.u[j * d + j] ** 2,
+    );
+    assertClose(scale.subarray(p * d, (p + 1) * d), inverses, { tolerance: 2e-5, what });
+    const living = Array.from({ length: d }, (_, j) => (inputs.has(j) ? 0 : 1));
+    assert.equal([...alive.subarray(p * d, (p + 1) * d)], living, what);
+  }
+}
+
 test("the device's factors are those of the CPU, whatever the size and the number of problems", async () => {
   const gpu = await sharedGpu();
   if (!hasLanes(gpu)) return;
   const random = seededRandom(2);
-  const sizes = [1, 3, 31, 32, 33, 64, 97, 130];
-  for (const d of sizes) {
-    const problems = random.integer(1, 3);
-    const all = new Float32Array(problems * d * d);
-    const dead = Array.from({ length: problems }, () => new Set(d > 4 ? [random.integer(0, d - 1)] : []));
-    dead.forEach((inputs, p) => {
-      all.set(hessian(random, d, inputs), p * d * d);
-    });
-    // The first one as a tensor of its own, the others as one more.
-    const hessians = [all.subarray(0, d * d), ...(problems > 1 ? [all.subarray(d * d)] : [])].map((values) =>
-      tensor(gpu, values, [values.length / (d * d), d, d]),
-    );
+  const batches = [1, 3, 31, 32, 33, 64, 97, 130, 5].map((d) => batchOf(random, d, random.integer(1, 3)));
+  // Each by itself, and all sizes together.
+  for (const some of [...batches.map((batch) => [batch]), batches]) {
+    const hessians = some.map(({ d, values, dead }) => tensor(gpu, values, [dead.length, d, d]));
     const made = factorOnDevice(hessians, 0.01);
-    const joined = async (part: keyof DeviceFactor): Promise<Float32Array> => {
-      const parts = await Promise.all(made.factors.map((factor) => factor[part].data()));
-      return Float32Array.from(parts.flatMap((values) => [...values]));
-    };
-    const [u, scale, alive] = [await joined("u"), await joined("scale"), await joined("alive")];
+    const problems = some.reduce((sum, { dead }) => sum + dead.length, 0);
     assert.equal([...(await made.failed.data())], new Array(problems).fill(0));
-    for (let p = 0; p < problems; p++) {
-      const expected = upperFactor(all.subarray(p * d * d, (p + 1) * d * d), d, 0.01);
-      const own = u.subarray(p * d * d, (p + 1) * d * d);
-      const what = `${d} × ${d}, problem ${p}`;
-      for (let i = 0; i < d; i++) for (let j = 0; j < i; j++) assert.is(own[i * d + j], 0, what);
-      assertClose(own, expected.u, { tolerance: 2e-5, what });
-      const inverses = Array.from({ length: d }, (_, j) =>
-        dead[p].has(j) ? 0 : 1 / expected.u[j * d + j] ** 2,
-      );
-      assertClose(scale.subarray(p * d, (p + 1) * d), inverses, { tolerance: 2e-5, what });
-      assert.equal(
-        [...alive.subarray(p * d, (p + 1) * d)],
-        Array.from({ length: d }, (_, j) => (dead[p].has(j) ? 0 : 1)),
-        what,
-      );
-    }
+    for (const [index, factor] of made.factors.entries()) await assertFactors(factor, some[index]);
     disposeAll(hessians, made);
   }
 });
@@ -153,25 +159,28 @@ test("what the device cannot factor the CPU does, with more damping, and nothing
   assert.is(gpu.memory().tensors, tensors);
 });
 
-test("layers of one size are factored together, as they are one by one", async () => {
+test("layers of all sizes are factored together, as they are one by one", async () => {
   const gpu = await sharedGpu();
   const { tensors } = gpu.memory();
-  const [d, random] = [130, seededRandom(5)];
-  const model = buildModel(gpu, [dense(d, 4), dense(4, d), dense(d, 3)], { seed: 1 });
-  const problems = [0, 2, 2].map(
-    (layer) => new LayerProblem(`${layer}`, model.layers[layer] as never, 1, 0.01),
-  );
-  const values = problems.map(() => hessian(random, d));
+  const random = seededRandom(5);
+  const sizes = [130, 40, 145];
+  const model = buildModel(gpu, [dense(130, 40), dense(40, 145), dense(145, 3)], { seed: 1 });
+  const problems = model.layers.map((layer, index) => new LayerProblem(`${index}`, layer as never, 1, 0.01));
+  const values = sizes.map((d) => hessian(random, d));
   // Of the second one float32 has no factor: that says nothing of the others.
-  values[1][1] = values[1][d] = values[1][0] + 1;
+  values[1][1] = values[1][40] = values[1][0] + 1;
   for (const [index, problem] of problems.entries()) {
     problem.h.dispose();
-    Object.assign(problem, { h: tensor(gpu, values[index], [1, d, d]) });
+    Object.assign(problem, { h: tensor(gpu, values[index], [1, sizes[index], sizes[index]]) });
   }
+  const { software, lanes } = adapterTraits(gpu);
+  const [first, second, third] = problems;
+  assert.equal(deviceGroups(problems), software && lanes === 8 ? [[third, first, second]] : []);
+  assert.equal(deviceGroups([second]), []);
   beginFactors(problems);
   for (const [index, problem] of problems.entries()) {
     const { u, damping } = await problem.factors();
-    const expected = upperFactor(values[index], d, 0.01);
+    const expected = upperFactor(values[index], sizes[index], 0.01);
     assert.equal([...damping], [expected.damping]);
     assertClose(await u.data(), expected.u, { tolerance: 2e-5 });
     problem.dispose();

@@ -14,7 +14,7 @@ import { augment } from "./augment.js";
 import { gaussianNoise } from "./augmentations.js";
 import { addGram, MOST_BYTES } from "./gram.js";
 import { type GramShape, gramShape } from "./gram_items.js";
-import { beginFactors, LayerProblem, largestFirst } from "./layer_problem.js";
+import { beginFactors, deviceGroups, LayerProblem, largestFirst } from "./layer_problem.js";
 import { type FastPass, fastPass, foldBatchNorm } from "./network.js";
 import type { CalibrationOptions } from "./options.js";
 import { layersNamed, type PrunableLayer } from "./sites.js";
@@ -236,20 +236,18 @@ function addHessians(
   { images, scale, accumulate, factored }: ChunkOptions,
 ): void {
   const inOrder = largestFirst(problems.values());
-  const begun: LayerProblem[] = [];
-  for (const [at, problem] of inOrder.entries()) {
+  const onDevice = factored ? deviceGroups(inOrder).flat() : [];
+  for (const problem of inOrder) {
     const input = inputs.get(problem.name) as Tensor;
     const flat = input.rank === 4 ? input : input.reshape([...input.shape, 1, 1]);
     const shape = gramShapeOf(problem.layer, [images, ...flat.shape.slice(1)]);
     addGram(flat, problem.h, shape, { samples: problem.samples, scale, accumulate });
     if (flat !== input) flat.dispose();
     input.dispose();
-    if (!factored) continue;
-    begun.push(problem);
-    // What the CPU is to factor it gets at once; the device waits for all of one size.
-    const isLast = inOrder[at + 1]?.size !== problem.size;
-    if (isLast || !LayerProblem.areFactoredOnDevice([problem])) beginFactors(begun.splice(0));
+    // What the CPU is to factor it gets at once; the device takes all others together.
+    if (factored && !onDevice.includes(problem)) beginFactors([problem]);
   }
+  beginFactors(onDevice);
 }
 
 /** When the device is done with what was submitted so far, in milliseconds. */

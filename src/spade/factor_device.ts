@@ -7,6 +7,7 @@ import finishWgsl from "../../shaders/spade_factor_finish.wgsl";
 import startWgsl from "../../shaders/spade_factor_start.wgsl";
 import stepWgsl from "../../shaders/spade_factor_step.wgsl";
 import { defineKernel, gridFor } from "../gpu/kernel.js";
+import { spread } from "../gpu/spread.js";
 import { adapterTraits } from "../ops/matmul_plan.js";
 import { MOST_BYTES } from "./gram.js";
 import { empty, type Tensor } from "../tensor.js";
@@ -18,43 +19,46 @@ interface StepCall {
   readonly block: number;
   readonly multiplies: boolean;
   readonly lanes: number;
+  /** In a row of all problems. */
+  readonly blocks: number;
 }
 
+/** The problems of one size among all that are factored together. */
 interface Part {
-  /** Of its problems among all that are factored together. */
+  readonly h: Tensor;
+  /** Number of the first one, and where in m it begins. */
   readonly first: number;
+  readonly start: number;
+  /** The size in whole blocks. */
+  readonly width: number;
 }
 
 const start = defineKernel<Part & { readonly damping: number }>({
   name: "spade_factor_start",
   wgsl: startWgsl,
-  bindings: { h: "read", m: "readWrite", failed: "readWrite" },
+  bindings: { h: "read", m: "readWrite", places: "readWrite", failed: "readWrite" },
   constants: { SIDE },
   shape: () => ({}),
-  uniforms: ({ h: [problems, size], m }, { first, damping }) => ({
+  uniforms: ({ h: [problems, size] }, { width, first, start, damping }) => ({
     problems,
     size,
-    width: m[1],
+    width,
     first,
+    start,
     damping,
   }),
-  grid: ({ h: [problems], m }, limits) => gridFor((problems * m[1]) / SIDE, 1, limits),
+  grid: ({ h: [problems] }, limits, { width }) => gridFor((problems * width) / SIDE, 1, limits),
 });
 
 const step = defineKernel<StepCall>({
   name: "spade_factor_step",
   wgsl: stepWgsl,
-  bindings: { v: "readWrite", m: "readWrite", failed: "readWrite" },
+  bindings: { v: "readWrite", m: "readWrite", places: "read", failed: "readWrite" },
   constants: (_shapes, { multiplies, lanes }) => ({ SIDE, MULTIPLY: multiplies, LANES: lanes }),
   shape: () => ({}),
-  uniforms: ({ m }, { block }) => ({ blocks: m[1] / SIDE, block, side: SIDE }),
-  // Above the first row there is nothing to sum up.
-  grid: ({ m: [problems, width] }, _limits, { block, multiplies }) => [
-    block === 0 && !multiplies ? 1 : width / SIDE,
-    problems,
-  ],
-  work: ({ m: [problems, width] }, { block, multiplies }) =>
-    2 * problems * SIDE * width * SIDE * (multiplies ? 1 : block),
+  uniforms: (_shapes, { block, blocks }) => ({ block, blocks, stride: spread(blocks), side: SIDE }),
+  grid: (_shapes, limits, { blocks }) => gridFor(blocks, 1, limits),
+  work: (_shapes, { block, multiplies, blocks }) => 2 * blocks * SIDE ** 3 * (multiplies ? 1 : block),
 });
 
 const finish = defineKernel<Part>({
@@ -62,7 +66,7 @@ const finish = defineKernel<Part>({
   wgsl: finishWgsl,
   bindings: { m: "read", h: "read", u: "write", scale: "write", alive: "write" },
   shape: ({ h }) => ({ u: h, scale: h.slice(0, 2), alive: h.slice(0, 2) }),
-  uniforms: ({ h: [problems, size], m }, { first }) => ({ problems, size, width: m[1], first }),
+  uniforms: ({ h: [problems, size] }, { width, start }) => ({ problems, size, width, start }),
   grid: ({ h: [problems, size] }, limits) => gridFor(problems * size * Math.ceil(size / 4), 64, limits),
 });
 
@@ -86,46 +90,56 @@ const widthOf = (size: number): number => SIDE * Math.ceil(size / SIDE);
 
 /** Where it is faster than the CPU: on SwiftShader, whose subgroups have 4 lanes, it is as fast, and keeps both cores busy. */
 const LANES = 8;
+/** Of the largest one: smaller ones beside it cost little. */
 const LEAST_SIZE = 128;
 /** With less of the mean diagonal added float32 may not do. */
 const LEAST_DAMPING = 1e-3;
 
-/** Whether the device is to factor Hessians of one size, all together, and not the CPU in float64. */
+/** Whether the device is to factor Hessians, all together, and not the CPU in float64. */
 export function factorsOnDevice(hessians: readonly Tensor[], damping: number): boolean {
-  const [{ gpu, shape }] = hessians;
+  const [{ gpu }] = hessians;
   const { software, lanes } = adapterTraits(gpu);
-  const suits = software && lanes === LANES && shape[1] >= LEAST_SIZE && damping >= LEAST_DAMPING;
-  return suits && 4 * countOf(hessians) * widthOf(shape[1]) ** 2 <= MOST_BYTES;
+  const isLarge = hessians.some(({ shape }) => shape[1] >= LEAST_SIZE);
+  const suits = software && lanes === LANES && isLarge && damping >= LEAST_DAMPING;
+  return suits && 4 * partsOf(hessians).end <= MOST_BYTES;
 }
 
-const countOf = (hessians: readonly Tensor[]): number =>
-  hessians.reduce((sum, { shape }) => sum + shape[0], 0);
+/** Where the problems of each Hessian go, and where all end. */
+function partsOf(hessians: readonly Tensor[]): { parts: Part[]; count: number; end: number } {
+  let [count, end] = [0, 0];
+  const parts = hessians.map((h): Part => {
+    const width = SIDE * Math.ceil(h.shape[1] / SIDE);
+    const part = { h, first: count, start: end, width };
+    count += h.shape[0];
+    end += h.shape[0] * width ** 2;
+    return part;
+  });
+  return { parts, count, end };
+}
 
 /**
- * All at once: a step of a single one leaves cores idle.
- * @param hessians [problems, d, d] each, symmetric, of one d
+ * All at once, those of different sizes, too: a step of a single one leaves cores idle.
+ * @param hessians [problems, d, d] each, symmetric
  * @param damping share of the mean diagonal that is added to the diagonal
  */
 export function factorOnDevice(hessians: readonly Tensor[], damping: number): DeviceFactors {
-  const [{ gpu, shape }] = hessians;
+  const [{ gpu }] = hessians;
   const { lanes } = adapterTraits(gpu);
-  const [count, width] = [countOf(hessians), widthOf(shape[1])];
+  const { parts, count, end } = partsOf(hessians);
   return gpu.scope(() => {
-    const m = empty(gpu, [count, width, width]);
+    const m = empty(gpu, [end]);
     const v = empty(gpu, [count, SIDE, SIDE]);
+    const places = empty(gpu, [count, 2], { dtype: "u32" });
     const failed = empty(gpu, [count], { dtype: "u32" });
-    let first = 0;
-    const parts = hessians.map((h) => {
-      const part = { h, first };
-      first += h.shape[0];
-      return part;
-    });
-    for (const { h, first } of parts) start.run({ h, m, failed }, { first, damping });
-    for (let block = 0; block < width / SIDE; block++) {
-      for (const multiplies of [false, true]) step.run({ v, m, failed }, { block, multiplies, lanes });
+    for (const part of parts) start.run({ h: part.h, m, places, failed }, { ...part, damping });
+    const blocks = parts.reduce((sum, { h, width }) => sum + (h.shape[0] * width) / SIDE, 0);
+    const steps = Math.max(...parts.map(({ width }) => width)) / SIDE;
+    for (let block = 0; block < steps; block++) {
+      for (const multiplies of [false, true])
+        step.run({ v, m, places, failed }, { block, multiplies, lanes, blocks });
     }
-    const factors = parts.map(({ h, first }): DeviceFactor => {
-      const { u, scale, alive } = finish.run({ m, h }, { first });
+    const factors = parts.map((part): DeviceFactor => {
+      const { u, scale, alive } = finish.run({ m, h: part.h }, part);
       return { u, scale, alive };
     });
     return { factors, failed };

@@ -97,11 +97,15 @@ export class LayerProblem {
 
   /** The factors, made the first time: on the device, else on the CPU. */
   factors(): Promise<Factors> {
-    if (!this.known) beginFactors([this]);
+    beginFactors([this]);
     return this.known as Promise<Factors>;
   }
 
-  /** Whether the device is to factor these layers, of one size, together. */
+  get hasFactors(): boolean {
+    return this.known !== undefined;
+  }
+
+  /** Whether the device is to factor these layers together. */
   static areFactoredOnDevice(problems: readonly LayerProblem[]): boolean {
     const hessians = problems.map(({ h }) => h);
     return factorsOnDevice(hessians, problems[0].damping);
@@ -121,7 +125,7 @@ export class LayerProblem {
     return this.ready;
   }
 
-  /** Of layers of one size; undefined where float32 or the damping does not do. */
+  /** Of all together; undefined where float32 or the damping does not do. */
   static async deviceFactors(problems: readonly LayerProblem[]): Promise<(Factors | undefined)[]> {
     const [{ damping }] = problems;
     const hessians = problems.map(({ h }) => h);
@@ -239,18 +243,29 @@ export class LayerProblem {
   }
 }
 
-/** Begins the factors of layers of one size: of all together, where the device makes them. */
+/** Begins the factors of layers that have none yet: on the device, of those together that it is to factor, else on the CPU. */
 export function beginFactors(problems: readonly LayerProblem[]): void {
-  if (!LayerProblem.areFactoredOnDevice(problems)) {
-    // One by one they may do for the device.
-    if (problems.length > 1) for (const problem of problems) beginFactors([problem]);
-    else problems[0].begin();
-    return;
+  const missing = problems.filter(({ hasFactors }) => !hasFactors);
+  const groups = deviceGroups(missing);
+  const onDevice = new Set(groups.flat());
+  for (const problem of missing) if (!onDevice.has(problem)) problem.begin();
+  for (const group of groups) {
+    const made = LayerProblem.deviceFactors(group);
+    group.forEach((problem, index) => {
+      problem.begin(made.then((factors) => factors[index]));
+    });
   }
-  const made = LayerProblem.deviceFactors(problems);
-  problems.forEach((problem, index) => {
-    problem.begin(made.then((factors) => factors[index]));
-  });
+}
+
+/** The layers that the device is to factor, as many as fit together. */
+export function deviceGroups(problems: readonly LayerProblem[]): LayerProblem[][] {
+  const groups: LayerProblem[][] = [];
+  for (const problem of largestFirst(problems)) {
+    const joined = [...(groups.at(-1) ?? []), problem];
+    if (groups.length > 0 && LayerProblem.areFactoredOnDevice(joined)) groups[groups.length - 1] = joined;
+    else if (LayerProblem.areFactoredOnDevice([problem])) groups.push([problem]);
+  }
+  return groups;
 }
 
 /** The order in which layers are factored: those that take longest first. */

@@ -8,7 +8,7 @@ import { sub } from "../ops/elementwise.js";
 import { concat, slice } from "../ops/movement.js";
 import type { Tensor } from "../tensor.js";
 import type { Calibration, SampleBatch } from "./calibrate.js";
-import { type LayerProblem, largestFirst, type Solved } from "./layer_problem.js";
+import { beginFactors, type LayerProblem, largestFirst, type Solved } from "./layer_problem.js";
 import { rebuild } from "./network.js";
 import type { SolveOptions } from "./options.js";
 import { checkSolveOptions, needsFactors, ratioOf, solveLayer } from "./solve_layer.js";
@@ -42,7 +42,7 @@ async function solveBatch(
   let factored = start;
   // One layer is factored while another is solved, in the order in which the factors come.
   const inOrder = largestFirst(wanted);
-  if (needsFactors(options)) for (const problem of inOrder) void problem.factors();
+  if (needsFactors(options)) beginFactors(inOrder);
   const solutions = new Map<LayerProblem, Solved>();
   for (const problem of inOrder) {
     if (needsFactors(options)) await problem.factors();
