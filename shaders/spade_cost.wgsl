@@ -1,7 +1,9 @@
-// What a layer's solution costs, by sample.
-//   costs_0 = Σ product · difference, tr(Δ H Δᵀ) where product = H Δᵀ;  costs_1 = number of zeros in the mask, 0 without one
-// product, difference, mask: [samples, count]; costs: [2, samples]. One workgroup a sample: each invocation adds up runs of
-// 64 values first, then the runs, so that long sums lose no more than short ones.
+// What a layer's solution costs, by sample and part of the inputs; the host adds up the parts.
+//   costs_0 = Σ product · both over the dense weights' columns, tr(W H Wᵀ) where product = H both;  costs_1 = the same over
+//   the differences' columns, tr(Δ H Δᵀ);  costs_2 = number of zeros in the mask, 0 without one
+// product, both of spade_differences: [samples, lines, 2 · outputs], a line an input of a group; mask: [samples, lines, outputs];
+// costs: [samples, parts, 3], WORKGROUP_SIZE lines a part, the last one's as many as are left. One workgroup a part, one
+// invocation a line, of which runs of 64 values are added up first, so that long sums lose no more than short ones.
 
 // @constants
 const WORKGROUP_SIZE: u32 = 64u;
@@ -10,16 +12,17 @@ const HAS_MASK: bool = false;
 
 struct Params {
   samples: u32,
-  count: u32,
+  lines: u32,
+  outputs: u32,
 }
 
 @group(0) @binding(0) var<storage, read> product: array<f32>;
-@group(0) @binding(1) var<storage, read> difference: array<f32>;
+@group(0) @binding(1) var<storage, read> both: array<f32>;
 @group(0) @binding(2) var<storage, read> mask: array<f32>;
 @group(0) @binding(3) var<storage, read_write> costs: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-var<workgroup> sums: array<vec2f, WORKGROUP_SIZE>;
+var<workgroup> sums: array<vec3f, WORKGROUP_SIZE>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -27,23 +30,32 @@ fn main(
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let sample = workgroup.x + workgroup.y * workgroups.x;
+  let flat = workgroup.x + workgroup.y * workgroups.x;
+  let parts = (params.lines + WORKGROUP_SIZE - 1u) / WORKGROUP_SIZE;
+  let sample = flat / parts;
   if (sample >= params.samples) { return; }
-  let start = sample * params.count;
-  let end = start + params.count;
-  var total = vec2f(0.0);
-  for (var first = start + lane; first < end; first += 64u * WORKGROUP_SIZE) {
-    var run = vec2f(0.0, 0.0);
-    for (var at = first; at < min(first + 64u * WORKGROUP_SIZE, end); at += WORKGROUP_SIZE) {
-      run.x += product[at] * difference[at];
-      if (HAS_MASK) { run.y += select(0.0, 1.0, mask[at] == 0.0); }
+  let in_sample = flat % parts * WORKGROUP_SIZE + lane;
+  let line = sample * params.lines + in_sample;
+  let outputs = params.outputs;
+  let dense_at = line * 2u * outputs;
+  var total = vec3f(0.0);
+  if (in_sample < params.lines) {
+    for (var first = 0u; first < outputs; first += 64u) {
+      var run = vec3f(0.0);
+      for (var output = first; output < min(first + 64u, outputs); output++) {
+        let at = dense_at + output;
+        run.x += product[at] * both[at];
+        run.y += product[at + outputs] * both[at + outputs];
+        if (HAS_MASK) { run.z += select(0.0, 1.0, mask[line * outputs + output] == 0.0); }
+      }
+      total += run;
     }
-    total += run;
   }
   sums[lane] = total;
   workgroupBarrier();
   if (lane > 0u) { return; }
   for (var i = 1u; i < WORKGROUP_SIZE; i++) { total += sums[i]; }
-  costs[sample] = total.x;
-  costs[params.samples + sample] = total.y;
+  costs[3u * flat] = total.x;
+  costs[3u * flat + 1u] = total.y;
+  costs[3u * flat + 2u] = total.z;
 }

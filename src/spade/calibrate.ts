@@ -203,13 +203,10 @@ async function addCopies(
         times.end = end;
       });
       summed.catch(() => {}); // as above
-      if (!(factored && isLast)) {
-        await gpu.finish();
-        await summed;
-        continue;
-      }
-      // For the device, while the CPU is at the last factors and records the solve: who solves waits for it.
-      for (const problem of problems.values()) problem.denseEnergy();
+      // Who solves waits for the factors.
+      if (factored && isLast) break;
+      await gpu.finish();
+      await summed;
     }
     return dense ?? gpu.scope(() => pass.network.forward(own).y);
   } catch (error) {

@@ -86,8 +86,6 @@ export interface DeviceFactors {
   readonly failed: Tensor;
 }
 
-const widthOf = (size: number): number => SIDE * Math.ceil(size / SIDE);
-
 /** Where it is faster than the CPU: on SwiftShader, whose subgroups have 4 lanes, it is as fast, and keeps both cores busy. */
 const LANES = 8;
 /** Of the largest one: smaller ones beside it cost little. */

@@ -1,9 +1,10 @@
 /** One layer of some samples, as the solvers take it: matrices with a row an output and a column an input. */
 import costWgsl from "../../shaders/spade_cost.wgsl";
+import differencesWgsl from "../../shaders/spade_differences.wgsl";
 import { defineKernel, gridFor, sizeOf } from "../gpu/kernel.js";
 import { Conv2d } from "../layers/conv2d.js";
 import type { Dense } from "../layers/dense.js";
-import { broadcastTo, sub } from "../ops/elementwise.js";
+import { broadcastTo } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import { slice, transpose } from "../ops/movement.js";
 import { empty, type Tensor, tensor } from "../tensor.js";
@@ -33,20 +34,52 @@ export interface Solution {
 /** A solution with what it costs. */
 export interface Solved extends Solution {
   readonly problem: LayerProblem;
-  /** [2, samples]: tr(Δ H Δᵀ) of the difference to the dense weights, and the number of removed ones. */
+  /** Of `costsOf`. */
   readonly costs: Tensor;
-  /** [2, samples], of which the first are tr(W H Wᵀ) of the dense weights. */
-  readonly energy: Tensor;
 }
 
-const cost = defineKernel({
+/** What a layer's weights cost a sample. */
+export interface Costs {
+  /** tr(W H Wᵀ) of the dense weights, half of N times ‖W X‖². */
+  readonly energy: number;
+  /** tr(Δ H Δᵀ) of the difference to them. */
+  readonly error: number;
+  /** Zeros of the mask. */
+  readonly removed: number;
+}
+
+/** Of the values of `costsOf`, a sample's. */
+export function costsIn(values: Float32Array, samples: number, sample: number): Costs {
+  const each = values.length / samples;
+  const sums = [0, 0, 0];
+  for (let at = 0; at < each; at++) sums[at % 3] += values[sample * each + at];
+  const [energy, error, removed] = sums;
+  return { energy, error, removed };
+}
+
+/** Of a group, that a workgroup adds up. */
+const INPUTS_A_PART = 64;
+
+const cost = defineKernel<{ readonly outputs: number }>({
   name: "spade_cost",
   wgsl: costWgsl,
-  bindings: { product: "read", difference: "read", mask: "optional", costs: "write" },
-  shape: ({ difference }) => ({ costs: [2, difference[0]] }),
-  uniforms: ({ difference }) => ({ samples: difference[0], count: sizeOf(difference) / difference[0] }),
-  grid: ({ difference }, limits) => gridFor(difference[0], 1, limits),
-  work: ({ difference }) => 3 * sizeOf(difference),
+  bindings: { product: "read", both: "read", mask: "optional", costs: "write" },
+  constants: { WORKGROUP_SIZE: INPUTS_A_PART },
+  shape: ({ both: [samples, lines] }) => ({ costs: [samples, Math.ceil(lines / INPUTS_A_PART), 3] }),
+  uniforms: ({ both: [samples, lines] }, { outputs }) => ({ samples, lines, outputs }),
+  grid: ({ both: [samples, lines] }, limits) =>
+    gridFor(samples * Math.ceil(lines / INPUTS_A_PART), 1, limits),
+  work: ({ both }) => 2 * sizeOf(both),
+});
+
+const differences = defineKernel({
+  name: "spade_differences",
+  wgsl: differencesWgsl,
+  bindings: { dense: "read", weights: "read", both: "write" },
+  shape: ({ dense: [samples, groups, size, outputs] }) => ({ both: [samples * groups, size, 2 * outputs] }),
+  uniforms: ({ dense: [samples, groups, size, outputs] }) => ({ lines: samples * groups * size, outputs }),
+  grid: ({ dense: [samples, groups, size, outputs] }, limits) =>
+    gridFor(samples * groups * size * Math.ceil(outputs / 4), 64, limits),
 });
 
 /** The weights are held transposed, [samples, groups, d, outputs], which is a dense layer's own layout. */
@@ -67,7 +100,6 @@ export class LayerProblem {
   private known?: Promise<Factors>;
   private ready?: Factors;
   private disposed = false;
-  private energy?: Tensor;
 
   constructor(
     readonly name: string,
@@ -181,30 +213,22 @@ export class LayerProblem {
   }
 
   /**
-   * tr(Δ H Δᵀ) a sample, half of N times ‖Δ X‖², and the zeros of the mask.
-   * @param delta [samples, groups, d, outputs]
-   * @returns [2, samples]
+   * For `costsIn`: what the dense weights and the difference to them cost, and the zeros of the mask.
+   * @param weights [samples, groups, d, outputs]
    */
-  costsOf(delta: Tensor, mask?: Tensor): Tensor {
-    const { samples, groups, size, outputs, h } = this;
+  costsOf(weights: Tensor, mask?: Tensor): Tensor {
+    const { samples, groups, size, outputs, h, dense } = this;
     return h.gpu.scope(() => {
-      const product = matmul(h, delta.reshape([samples * groups, size, outputs])).reshape(delta.shape);
-      return cost.run({ product, difference: delta, mask }, undefined).costs;
+      const { both } = differences.run({ dense, weights }, undefined);
+      const product = matmul(h, both).reshape([samples, groups * size, 2 * outputs]);
+      return cost.run({ product, both: both.reshape(product.shape), mask }, { outputs }).costs;
     });
-  }
-
-  /** [2, samples]: tr(W H Wᵀ) a sample, and zeros. */
-  denseEnergy(): Tensor {
-    this.energy ??= this.costsOf(this.dense);
-    return this.energy;
   }
 
   /** Adds what a solution costs. */
   keep(solution: Solution): Solved {
     const { weights, mask } = solution;
-    const energy = this.denseEnergy();
-    const costs = this.h.gpu.scope(() => this.costsOf(sub(weights, this.dense), mask));
-    return { ...solution, costs, energy, problem: this };
+    return { ...solution, costs: this.costsOf(weights, mask), problem: this };
   }
 
   /** A weight of the layer's own shape as [1, groups, d, outputs]. */
@@ -232,7 +256,7 @@ export class LayerProblem {
     for (const { weights, mask, costs } of this.solved.values())
       for (const held of [weights, mask, costs]) held.dispose();
     this.solved.clear();
-    for (const held of [this.h, this.dense, this.energy]) held?.dispose();
+    for (const held of [this.h, this.dense]) held.dispose();
     this.disposed = true;
     this.disposeFactors();
   }

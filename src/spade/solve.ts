@@ -4,11 +4,11 @@ import { Conv2d } from "../layers/conv2d.js";
 import type { Dense } from "../layers/dense.js";
 import { MaskedConv2d, MaskedDense } from "../layers/masked.js";
 import type { Sequential } from "../layers/sequential.js";
-import { sub } from "../ops/elementwise.js";
+import { broadcastTo } from "../ops/elementwise.js";
 import { concat, slice } from "../ops/movement.js";
 import type { Tensor } from "../tensor.js";
 import type { Calibration, SampleBatch } from "./calibrate.js";
-import { beginFactors, type LayerProblem, largestFirst, type Solved } from "./layer_problem.js";
+import { beginFactors, costsIn, type LayerProblem, largestFirst, type Solved } from "./layer_problem.js";
 import { rebuild } from "./network.js";
 import type { SolveOptions } from "./options.js";
 import { checkSolveOptions, needsFactors, ratioOf, solveLayer } from "./solve_layer.js";
@@ -120,26 +120,24 @@ async function measure(
       networks.map((network, index) => network.forward(one(index)).y),
       0,
     );
-    const costs = layers.flatMap(({ costs, energy }) => [costs, energy]);
-    return { logits: concat([dense, traced], 1), costs: costs.length > 0 ? concat(costs, 0) : undefined };
+    return { logits: concat([dense, traced], 1) };
   });
   try {
-    const [logits, costs] = await Promise.all([results.logits.data(), results.costs?.data()]);
+    const [logits, ...costs] = await Promise.all(
+      [results.logits, ...layers.map((layer) => layer.costs)].map((result) => result.data()),
+    );
     const classes = logits.length / (2 * count);
     return Array.from({ length: count }, (_, index) => ({
       dense: logits.subarray(2 * index * classes, (2 * index + 1) * classes) as Float32Array,
       trace: logits.subarray((2 * index + 1) * classes, (2 * index + 2) * classes) as Float32Array,
       layers: layers.map(({ problem, damping }, layer) => {
-        const [error, removed, energy] = [0, 1, 2].map(
-          (fact) => (costs as Float32Array)[(4 * layer + fact) * count + index],
-        );
         const { name, weights } = problem;
-        return { name, weights, removed, error, energy, damping: damping[index] };
+        const facts = costsIn(costs[layer] as Float32Array, count, index);
+        return { name, weights, ...facts, damping: damping[index] };
       }),
     }));
   } finally {
     results.logits.dispose();
-    results.costs?.dispose();
   }
 }
 
@@ -170,12 +168,12 @@ export async function reconstructionErrors(
       throw new ShapeError(
         `reconstructionErrors: layer "${name}" of the trace has not the calibrated network's weights`,
       );
-    const difference = () => problem.costsOf(sub(problem.columnsOf(weight), problem.dense));
-    const error = weight.gpu.scope(difference);
-    const [errors, energies] = await Promise.all([error.data(), problem.denseEnergy().data()]);
-    error.dispose();
-    const at = index - batch.first;
-    result[name] = energies[at] > 0 ? errors[at] / energies[at] : 0;
+    const costs = weight.gpu.scope(() =>
+      problem.costsOf(broadcastTo(problem.columnsOf(weight), problem.dense.shape)),
+    );
+    const { energy, error } = costsIn((await costs.data()) as Float32Array, batch.count, index - batch.first);
+    costs.dispose();
+    result[name] = energy > 0 ? error / energy : 0;
   }
   return result;
 }
