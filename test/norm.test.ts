@@ -9,6 +9,7 @@ import {
   tensor,
   ValueError,
 } from "handgrad";
+import { activation as activationLayer, batchNorm as batchNormLayer, buildModel } from "handgrad/layers";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { assertClose, assertExact } from "./helpers/compare.js";
@@ -18,6 +19,7 @@ import { sharedGpu } from "./helpers/gpu.js";
 import { type Random, seededRandom } from "./helpers/shapes.js";
 import { download, upload } from "./helpers/tensors.js";
 import { absolute, map } from "./reference/array64.js";
+import { activate } from "./reference/activations.js";
 import * as reference from "./reference/batch_norm.js";
 
 const norms = suite("batch norm");
@@ -66,6 +68,75 @@ for (const { name, params, inputs, outputs } of goldenCases("batchNorm")) {
     assertClose(await download(runningVar), outputs.newRunningVar);
   });
 }
+
+for (const activation of ["relu", "leakyRelu", "tanh", "sigmoid"] as const) {
+  norms(`applies ${activation} to its result, in training and evaluation`, async () => {
+    const gpu = await sharedGpu();
+    const random = seededRandom(52);
+    for (const shape of [
+      [3, 5, 7, 9],
+      [33, 7],
+      [5, 3, 513],
+    ]) {
+      const drawn = drawCase(random, shape);
+      const { x, gamma, beta, runningMean, runningVar } = uploadCase(gpu, drawn);
+      const options = { activation, slope: 0.2 };
+      const evaluated = batchNorm(x, gamma, beta, { runningMean, runningVar, ...options }).y;
+      const { y: trained } = batchNorm(x, gamma, beta, { ...options, training: true });
+      const expectedEval = reference.batchNormEval(
+        drawn.x,
+        drawn.gamma,
+        drawn.beta,
+        drawn.runningMean,
+        drawn.runningVar,
+      );
+      const expectedTrain = reference.batchNormTrain(
+        drawn.x,
+        drawn.gamma,
+        drawn.beta,
+        drawn.runningMean,
+        drawn.runningVar,
+      ).y;
+      const what = `[${shape}]`;
+      assertClose(await download(evaluated), activate(expectedEval, activation, options), { what });
+      assertClose(await download(trained), activate(expectedTrain, activation, options), { what });
+    }
+  });
+}
+
+norms("an activation that it does not know, and a slope below 0, are refused", async () => {
+  const gpu = await sharedGpu();
+  const { x, gamma, beta, runningMean, runningVar } = uploadCase(gpu, drawCase(seededRandom(53), [2, 3]));
+  const running = { runningMean, runningVar };
+  const call = (options: object) => () => batchNorm(x, gamma, beta, { ...running, ...options });
+  await assertRejects(call({ activation: "gelu" }), ValueError, /batchNorm: activation is "gelu"/);
+  await assertRejects(call({ activation: "leakyRelu", slope: -1 }), ValueError, /batchNorm: slope is -1/);
+});
+
+norms(
+  "in a model an activation behind it joins its kernel, and gradients are those of the two apart",
+  async () => {
+    const gpu = await sharedGpu();
+    const random = seededRandom(54);
+    const model = buildModel(gpu, [batchNormLayer(6), activationLayer("relu")], { seed: 1 });
+    const x = upload(gpu, random.array([4, 6, 5, 3], { low: -1, high: 1 }));
+    const dy = upload(gpu, random.array([4, 6, 5, 3]));
+    for (const training of [false, true]) {
+      const [first, second] = model.layers;
+      const norm = first.forward(x, { training });
+      const relu = second.forward(norm.y);
+      const whole = model.forward(x, { training });
+      assertExact(await download(whole.y), await download(relu.y));
+      const flow = second.inputGrad(dy, relu.saved);
+      const apart = first.backward?.(flow, norm.saved, { input: true });
+      const together = model.backward(dy, whole.saved, { input: true });
+      assertExact(await download(together.dx as never), await download(apart?.dx as never));
+      for (const name of ["weight", "bias"])
+        assertExact(await download(together.grads[`0.${name}`]), await download(apart?.grads[name] as never));
+    }
+    model.dispose();
+  },
+);
 
 norms("agrees with the reference: planes, flat features, long planes and many images", async () => {
   const gpu = await sharedGpu();

@@ -40,6 +40,7 @@ export function batchNorm(
 
 /** x: [n, channels] or [n, channels, h, w]. Training uses the batch's statistics, evaluation the running ones. */
 export class BatchNorm implements Layer {
+  readonly takesEpilogue = true;
   readonly parameters: Tensors;
   readonly buffers: Tensors;
 
@@ -61,9 +62,9 @@ export class BatchNorm implements Layer {
     return input;
   }
 
-  forward(x: Tensor, { training = false }: ForwardOptions = {}): Forward {
+  forward(x: Tensor, { training = false, epilogue }: ForwardOptions = {}): Forward {
     const { weight, bias } = this.parameters;
-    const result = normalize(x, weight, bias, { ...this.options(), training });
+    const result = normalize(x, weight, bias, { ...this.options(), training, ...epilogue });
     const kept: Tensors = training
       ? { x, mean: result.mean as Tensor, invStd: result.invStd as Tensor }
       : { x };

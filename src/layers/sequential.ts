@@ -34,7 +34,7 @@ export function residual(body: readonly LayerRecord[], shortcut?: readonly Layer
 
 /**
  * Layers one behind the other. Parameters are named as PyTorch names them: "0.weight", "0.bias", "2.weight", …
- * A relu, leaky ReLU, tanh or sigmoid behind a dense or convolution layer runs in that layer's epilogue.
+ * A relu, leaky ReLU, tanh or sigmoid behind a dense, convolution or batch norm layer runs in that layer's epilogue.
  * @example
  * const model = buildModel(gpu, [dense(784, 128), activation("relu"), dense(128, 10)], { seed: 1 });
  * const { y, saved } = model.forward(x, { training: true });

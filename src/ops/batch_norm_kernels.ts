@@ -7,6 +7,7 @@ import runningWgsl from "../../shaders/batch_norm_running.wgsl";
 import statisticsWgsl from "../../shaders/batch_norm_statistics.wgsl";
 import { ShapeError } from "../gpu/errors.js";
 import { defineKernel, gridFor, type Shape, type Shapes, sizeOf } from "../gpu/kernel.js";
+import { ACTIVATION_CODE, type ActivationOptions, DEFAULT_SLOPE } from "./activation_names.js";
 import { channelLines, channelSegments } from "./channels.js";
 
 const WORKGROUP_SIZE = 64;
@@ -53,17 +54,20 @@ export interface SpreadCall {
   readonly eps: number;
 }
 
-export const applyKernel = defineKernel<SpreadCall>({
+export const applyKernel = defineKernel<SpreadCall & ActivationOptions>({
   name: "batch_norm_apply",
   wgsl: applyWgsl,
   bindings: { x: "read", gamma: "read", spread: "read", mean: "optional", beta: "optional", y: "write" },
   inPlace: { y: "x" },
-  constants: (_shapes, { fromVariance }) => ({ FROM_VARIANCE: fromVariance }),
+  constants: (_shapes, { fromVariance, activation }) => ({
+    FROM_VARIANCE: fromVariance,
+    ACTIVATION: activation ? ACTIVATION_CODE[activation] : 0,
+  }),
   shape: ({ x, gamma, spread, mean, beta }, { op }) => {
     checkChannels(op, x, { gamma, runningVar: spread, runningMean: mean, beta });
     return { y: x };
   },
-  uniforms: ({ x }, { eps }) => ({ ...channelLines(x), eps }),
+  uniforms: ({ x }, { eps, slope = DEFAULT_SLOPE }) => ({ ...channelLines(x), eps, slope }),
   grid: ({ x }, limits) => gridFor(channelLines(x).lines * channelLines(x).chunks, WORKGROUP_SIZE, limits),
   work: ({ x }) => 12 * sizeOf(x),
 });

@@ -12,9 +12,10 @@ import {
   type SpreadCall,
   statisticsKernel,
 } from "./batch_norm_kernels.js";
+import { type ActivationOptions, checkEpilogue } from "./activation_names.js";
 import { sum } from "./reduce.js";
 
-export interface BatchNormOptions {
+export interface BatchNormOptions extends ActivationOptions {
   /** [channels]: updated in place in training (optional there), the statistics in evaluation. */
   readonly runningMean?: Tensor;
   readonly runningVar?: Tensor;
@@ -81,13 +82,13 @@ function checkEps(op: string, eps: number): number {
  *
  * In training mean and (biased) variance are the batch's own, and the running statistics, if given, take them
  * in with weight `momentum`, the variance unbiased (times n / (n - 1)). In evaluation they are the running
- * statistics.
+ * statistics. The activation, if given, is applied to y.
  * @param x [n, channels], or [n, channels, h, w] (any further dimensions)
  * @param gamma [channels]
  * @param beta [channels]
  * @returns y; in training also what `batchNormGrad` takes
  * @throws ShapeError for other shapes, or in training for a single value a channel, which has no variance;
- *   ValueError for eps or momentum out of range
+ *   ValueError for eps, momentum or slope out of range
  * @example
  * const { y, mean, invStd } = batchNorm(x, gamma, beta, { runningMean, runningVar, training: true });
  * const { dx, dgamma, dbeta } = batchNormGrad(dy, x, gamma, { mean, invStd });
@@ -114,10 +115,13 @@ export function batchNorm(
     training = false,
     momentum = DEFAULT_MOMENTUM,
     eps = DEFAULT_EPS,
+    activation,
+    slope,
     out,
   }: BatchNormOptions,
 ): { y: Tensor } & Partial<BatchStatistics> {
   checkEps("batchNorm", eps);
+  checkEpilogue("batchNorm", { activation, slope });
   if (!(momentum >= 0 && momentum <= 1))
     throw new ValueError(`batchNorm: momentum is ${momentum}, and 0 to 1 is taken`);
   if (!runningMean !== !runningVar || (!training && !runningMean)) {
@@ -126,7 +130,7 @@ export function batchNorm(
         `in training both may be left out`,
     );
   }
-  const call = { op: "batchNorm", eps };
+  const call = { op: "batchNorm", eps, activation, slope };
   if (!training) {
     const inputs = { x, gamma, spread: runningVar, mean: runningMean, beta };
     return { y: applyKernel.run(inputs, { ...call, fromVariance: true }, { out: { y: out } }).y };

@@ -333,7 +333,7 @@ function padded(shape: Shape): number {
 }
 
 /** Samples `first` to `first + count`, no copy of them where these are all; a single one stands for all. */
-function rowsOf(samples: Tensor, first: number, count: number): Tensor {
+export function rowsOf(samples: Tensor, first: number, count: number): Tensor {
   const rest = samples.shape.slice(1);
   if (samples.shape[0] === count) return samples.reshape(samples.shape);
   if (samples.shape[0] === 1) return broadcastTo(samples, [count, ...rest]);

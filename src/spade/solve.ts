@@ -5,9 +5,8 @@ import type { Dense } from "../layers/dense.js";
 import { MaskedConv2d, MaskedDense } from "../layers/masked.js";
 import type { Sequential } from "../layers/sequential.js";
 import { broadcastTo } from "../ops/elementwise.js";
-import { concat, slice } from "../ops/movement.js";
-import type { Tensor } from "../tensor.js";
-import type { Calibration, SampleBatch } from "./calibrate.js";
+import { concat } from "../ops/movement.js";
+import { type Calibration, rowsOf, type SampleBatch } from "./calibrate.js";
 import { beginFactors, costsIn, type LayerProblem, largestFirst, type Solved } from "./layer_problem.js";
 import { rebuild } from "./network.js";
 import type { SolveOptions } from "./options.js";
@@ -100,7 +99,7 @@ function networkOf(
   });
 }
 
-/** What the traces tell of themselves, in one read-back. */
+/** What the traces tell of themselves, all read back behind each other. */
 async function measure(
   { samples }: Calibration,
   { first, count, dense }: SampleBatch,
@@ -109,35 +108,26 @@ async function measure(
 ): Promise<SampleFacts[]> {
   const { gpu } = samples;
   const layers = [...solved.values()];
-  const results = gpu.scope(() => {
-    const one = (index: number): Tensor =>
-      slice(
-        samples,
-        samples.shape.map((_, axis) => (axis === 0 ? first + index : 0)),
-        samples.shape.map((size, axis) => (axis === 0 ? first + index + 1 : size)),
-      );
-    const traced = concat(
-      networks.map((network, index) => network.forward(one(index)).y),
-      0,
-    );
-    return { logits: concat([dense, traced], 1) };
+  const traced = gpu.scope(() => {
+    const logits = networks.map((network, index) => network.forward(rowsOf(samples, first + index, 1)).y);
+    return logits.length === 1 ? logits[0] : concat(logits, 0);
   });
   try {
-    const [logits, ...costs] = await Promise.all(
-      [results.logits, ...layers.map((layer) => layer.costs)].map((result) => result.data()),
+    const [denseLogits, traceLogits, ...costs] = await Promise.all(
+      [dense, traced, ...layers.map((layer) => layer.costs)].map(
+        (result) => result.data() as Promise<Float32Array>,
+      ),
     );
-    const classes = logits.length / (2 * count);
+    const classes = denseLogits.length / count;
     return Array.from({ length: count }, (_, index) => ({
-      dense: logits.subarray(2 * index * classes, (2 * index + 1) * classes) as Float32Array,
-      trace: logits.subarray((2 * index + 1) * classes, (2 * index + 2) * classes) as Float32Array,
-      layers: layers.map(({ problem, damping }, layer) => {
-        const { name, weights } = problem;
-        const facts = costsIn(costs[layer] as Float32Array, count, index);
-        return { name, weights, ...facts, damping: damping[index] };
+      dense: denseLogits.subarray(index * classes, (index + 1) * classes),
+      trace: traceLogits.subarray(index * classes, (index + 1) * classes),
+      layers: layers.map(({ problem: { name, weights }, damping }, layer) => {
+        return { name, weights, ...costsIn(costs[layer], count, index), damping: damping[index] };
       }),
     }));
   } finally {
-    results.logits.dispose();
+    traced.dispose();
   }
 }
 
