@@ -111,30 +111,33 @@ fn main(
     }
   }
 
-  if (MULTIPLY || j != block) {
-    // A store is a long text on SwiftShader: a loop over the stores that is not unrolled compiles faster.
-    var result: array<array<vec4f, SIDE>, BLOCKS_N>;
+  // A store is a long text, and so is a load: loops over them that are not unrolled compile faster.
+  var result: array<array<vec4f, SIDE>, BLOCKS_N>;
+  // @unroll
+  for (var n = 0u; n < BLOCKS_N; n++) {
     // @unroll
-    for (var n = 0u; n < BLOCKS_N; n++) {
-      // @unroll
-      for (var r = 0u; r < SIDE; r++) {
-        result[n][r] = sum[r][n];
-      }
+    for (var r = 0u; r < SIDE; r++) {
+      result[n][r] = sum[r][n];
     }
-    for (var n = 0u; n < BLOCKS_N; n++) {
-      for (var r = 0u; r < params.side; r++) {
-        let at = target_at + r * line + n;
-        var value = result[n][r];
-        if (!MULTIPLY) { value = select(m[at], vec4f(0.0), j < block) - value; }
+  }
+  let is_diagonal = !MULTIPLY && j == block;
+  for (var n = 0u; n < BLOCKS_N; n++) {
+    for (var r = 0u; r < params.side; r++) {
+      let at = target_at + r * line + n;
+      var value = result[n][r];
+      if (!MULTIPLY) { value = select(m[at], vec4f(0.0), j < block) - value; }
+      if (is_diagonal) {
+        result[n][r] = value;
+      } else {
         m[at] = value;
       }
     }
-    return;
   }
+  if (!is_diagonal) { return; }
 
   // The block on the diagonal and the identity beside it, in registers: each column that is eliminated makes one of L, and
-  // what it does to the identity makes L⁻¹. A turn eliminates the columns of one lane and ends with its rows, which are
-  // the first ones then: those that are left move up, so that no row has an index that is not constant.
+  // what it does to the identity makes L⁻¹, whose row it ends with. The rows that are left move up by one, so that none
+  // has an index that is not constant though columns are taken in a loop: unrolled they would compile for seconds.
   // @scalars
   var rest: array<array<vec4f, BLOCKS_N>, SIDE>;
   // @scalars
@@ -143,56 +146,48 @@ fn main(
   for (var r = 0u; r < SIDE; r++) {
     // @unroll
     for (var n = 0u; n < BLOCKS_N; n++) {
-      rest[r][n] = m[target_at + r * line + n] - sum[r][n];
+      rest[r][n] = result[n][r];
       let column = 4u * (lane * BLOCKS_N + n);
       inverse[r][n] = select(vec4f(0.0), vec4f(1.0), vec4u(column, column + 1u, column + 2u, column + 3u) == vec4u(r));
     }
   }
   var is_positive = true;
-  for (var turn = 0u; turn < LANES; turn++) {
+  for (var c = 0u; c < params.side; c++) {
+    // Where the column is: a lane, a vec4 of it, and what takes it out of that.
+    let owner = c / TILE_N;
+    let part = c % TILE_N / 4u;
+    let unit = select(vec4f(0.0), vec4f(1.0), vec4u(0u, 1u, 2u, 3u) == vec4u(c % 4u));
+    // @scalars
+    var column: array<f32, SIDE>;
     // @unroll
-    for (var e = 0u; e < TILE_N; e++) {
-      let first_row = rest[e][e / 4u];
-      let pivot = subgroupShuffle(first_row[e % 4u], turn);
-      is_positive = is_positive && pivot > 0.0;
-      let scale = inverseSqrt(select(1.0, pivot, pivot > 0.0));
+    for (var r = 0u; r < SIDE; r++) {
+      var own = rest[r][0];
       // @unroll
-      for (var n = 0u; n < BLOCKS_N; n++) {
-        inverse[e][n] *= scale;
-        rest[e][n] *= scale;
+      for (var n = 1u; n < BLOCKS_N; n++) {
+        own = select(own, rest[r][n], part == n);
       }
-      // @unroll
-      for (var r = e + 1u; r < SIDE; r++) {
-        let row = rest[r][e / 4u];
-        let factor = scale * subgroupShuffle(row[e % 4u], turn);
-        // @unroll
-        for (var n = 0u; n < BLOCKS_N; n++) {
-          rest[r][n] -= factor * rest[e][n];
-          inverse[r][n] -= factor * inverse[e][n];
-        }
-      }
+      column[r] = subgroupShuffle(dot(own, unit), owner);
     }
-    let top = turn * TILE_N;
+    let pivot = column[0];
+    is_positive = is_positive && pivot > 0.0;
+    let scale = inverseSqrt(select(1.0, pivot, pivot > 0.0));
     // @unroll
     for (var n = 0u; n < BLOCKS_N; n++) {
-      let column = lane * BLOCKS_N + n;
+      let eliminated = rest[0][n] * scale;
+      let done = inverse[0][n] * scale;
       // @unroll
-      for (var i = 0u; i < BLOCKS_N; i++) {
-        let four = mat4x4f(inverse[4u * i][n], inverse[4u * i + 1u][n], inverse[4u * i + 2u][n], inverse[4u * i + 3u][n]);
-        let swapped = transpose(four);
-        // @unroll
-        for (var k = 0u; k < 4u; k++) {
-          m[target_at + (top + 4u * i + k) * line + n] = four[k];
-          v[(problem * SIDE + 4u * column + k) * quads + turn * BLOCKS_N + i] = swapped[k];
-        }
+      for (var r = 1u; r < SIDE; r++) {
+        let factor = column[r] * scale;
+        rest[r - 1u][n] = rest[r][n] - factor * eliminated;
+        inverse[r - 1u][n] = inverse[r][n] - factor * done;
       }
-    }
-    // @unroll
-    for (var r = 0u; r < SIDE - TILE_N; r++) {
+      // Behind the last row that is left what is computed is not used.
+      rest[SIDE - 1u][n] = vec4f(0.0);
+      let at = lane * BLOCKS_N + n;
+      m[target_at + c * line + n] = done;
       // @unroll
-      for (var n = 0u; n < BLOCKS_N; n++) {
-        rest[r][n] = rest[r + TILE_N][n];
-        inverse[r][n] = inverse[r + TILE_N][n];
+      for (var k = 0u; k < 4u; k++) {
+        v[(problem * SIDE + 4u * at + k) * quads + c / 4u][c % 4u] = done[k];
       }
     }
   }

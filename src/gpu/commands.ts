@@ -43,7 +43,15 @@ export function prepared(
 /** What an encoder does outside compute passes. */
 export type Transfer =
   | { readonly kind: "clear"; readonly storage: Storage; readonly byteLength: number }
-  | { readonly kind: "copy"; readonly source: Storage; readonly target: Storage; readonly byteLength: number }
+  | {
+      readonly kind: "copy";
+      readonly source: Storage;
+      readonly target: Storage;
+      readonly byteLength: number;
+      /** In bytes; default 0. */
+      readonly sourceOffset?: number;
+      readonly targetOffset?: number;
+    }
   | {
       readonly kind: "read";
       readonly source: Storage;

@@ -42,9 +42,11 @@ export class Submission {
     this.endPass();
     this.encoder ??= this.device.createCommandEncoder();
     if (command.kind === "clear") this.encoder.clearBuffer(command.storage.buffer, 0, command.byteLength);
-    else {
-      const target = command.kind === "copy" ? command.target.buffer : command.target;
-      this.encoder.copyBufferToBuffer(command.source.buffer, 0, target, 0, command.byteLength);
+    else if (command.kind === "copy") {
+      const { source, target, byteLength, sourceOffset = 0, targetOffset = 0 } = command;
+      this.encoder.copyBufferToBuffer(source.buffer, sourceOffset, target.buffer, targetOffset, byteLength);
+    } else {
+      this.encoder.copyBufferToBuffer(command.source.buffer, 0, command.target, 0, command.byteLength);
     }
   }
 

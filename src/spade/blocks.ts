@@ -51,8 +51,8 @@ export function errorsOf({ gpu, shape: [samples, groups, , outputs] }: Tensor, c
 }
 
 /** What an invocation holds, and how many there are, of the kernel for few columns. */
-const MOST_COLUMNS = 16;
-const MOST_LANES = 64;
+export const MOST_COLUMNS = 16;
+export const MOST_LANES = 64;
 const LANES_OF_FOUR_ROWS = [4, 8, 16];
 
 const blocksKernel = defineKernel<BlocksCall>({

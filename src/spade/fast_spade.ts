@@ -75,7 +75,7 @@ function sharedTail(lanes: number, mostRows: number, columns: number): Kernel<Ta
 }
 
 /** Columns whose errors go on to all columns behind them together: within so many each block takes them by itself. */
-const TOGETHER = 72;
+export const TOGETHER = 72;
 
 export interface FastSpadeOptions {
   /** Columns a block. */
