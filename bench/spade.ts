@@ -6,7 +6,7 @@ import { addGram } from "../src/spade/gram.js";
 import { gramShape } from "../src/spade/gram_items.js";
 import { LayerProblem } from "../src/spade/layer_problem.js";
 import { prunableLayers } from "../src/spade/sites.js";
-import { solveLayer } from "../src/spade/solve_layer.js";
+import { solveLayers } from "../src/spade/solve_layers.js";
 import type { Check } from "./reference.js";
 
 const DAMPING = 0.01;
@@ -31,7 +31,7 @@ export function pruneLayer(gpu: Gpu, [x, w]: readonly Tensor[], size: SpadeSize)
   return async () => {
     const problem = new LayerProblem("0", layer, 1, DAMPING);
     addHessian(columns, problem.h, size);
-    const { weights } = await solveLayer(problem, size.ratio, { ratios: size.ratio }, 0);
+    const [{ weights }] = await solveLayers([problem], { ratios: size.ratio }, () => 0);
     const result = weights.reshape(w.shape);
     problem.dispose();
     return result;

@@ -177,9 +177,11 @@ fn choose_smallest(sample: u32, start: u32, stop: u32, block: u32, lane: u32) {
       known |= 255u << u32(shift);
     }
     if (now.wanted < now.ties) {
+      let top = firstLeadingBit(all) / 8u * 8u;
       place = 0u;
-      var placed = 0u;
-      for (var shift = i32(firstLeadingBit(all) / 8u * 8u); shift >= 0 && now.wanted < now.ties; shift -= 8) {
+      // Digits above the first one are 0.
+      var placed = select(0xffffffffu << min(top + 8u, 31u), 0u, top == 24u);
+      for (var shift = i32(top); shift >= 0 && now.wanted < now.ties; shift -= 8) {
         clear_bins(lane);
         for (var r = first_row; r < rows; r += row_step) {
           var at = row_of(sample, r).error_at + (start - params.first) * width_of_errors();

@@ -288,7 +288,11 @@ fn limit_of(p: Problem, columns: vec2u, wanted: u32, bits: u32, quad: u32, row: 
       key = more;
       // The last digits have some bits of those before among them, which say nothing new.
       is_place = shift <= 0;
-      shift = select(shift - i32(bits), i32(firstLeadingBit(all) / bits * bits), is_place);
+      // Of a place, digits above the first one are 0.
+      let top = firstLeadingBit(all) / bits * bits;
+      let known = select(0xffffffffu << min(top + bits, 31u), 0u, top + bits > 31u);
+      place = select(vec2u(0u), vec2u(0u, known), is_place);
+      shift = select(shift - i32(bits), i32(top), is_place);
     }
   }
   return Limit(key.x, key.y, place.x | ~place.y);

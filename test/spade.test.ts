@@ -42,7 +42,7 @@ import { gramShape } from "../src/spade/gram_items.js";
 import { rowsOnHost } from "../src/spade/greedy_host.js";
 import { LayerProblem, type Solution } from "../src/spade/layer_problem.js";
 import { fastPass } from "../src/spade/network.js";
-import { solveLayer } from "../src/spade/solve_layer.js";
+import { solveLayers } from "../src/spade/solve_layers.js";
 import { assertClose, assertExact } from "./helpers/compare.js";
 import { assertRejects } from "./helpers/errors.js";
 import { type GoldenFiles, goldenCases } from "./helpers/golden.js";
@@ -86,7 +86,8 @@ function problemOf(gpu: Gpu, w: Array64, kernel: readonly [number, number] | und
 
 /** Solved weights and mask as [rows, d]. */
 async function solved(problem: LayerProblem, ratio: number, options: Omit<SolveOptions, "ratios">) {
-  return inRowsOf(problem, await solveLayer(problem, ratio, { ratios: ratio, ...options }, 0));
+  const [solution] = await solveLayers([problem], { ratios: ratio, ...options }, () => 0);
+  return inRowsOf(problem, solution);
 }
 
 /** The exact solver on the CPU or the device, as [rows, d]. */
@@ -252,7 +253,8 @@ spade("block OBS of any layer agrees with float64, mask for mask", async () => {
     const removed = Math.floor(options.ratio * groups * each + 0.5);
     // The kernels for both kinds of adapter.
     for (const software of [true, false]) {
-      const solution = fastSpade(problem, await problem.factors(), { ...options, removed, software });
+      const job = { ...options, problem, factors: await problem.factors(), removed };
+      const [solution] = fastSpade([job], { ...options, software });
       const held = [solution.weights, solution.mask];
       const [w, mask] = await Promise.all(held.map((tensor) => tensor.data()));
       const what = `case ${index}, ${software ? "software" : "hardware"}`;
@@ -270,6 +272,59 @@ spade("block OBS of any layer agrees with float64, mask for mask", async () => {
     problem.dispose();
     model.dispose();
   }
+});
+
+spade("layers that are solved side by side are as each alone, also where scores are equal", async () => {
+  const gpu = await sharedGpu();
+  const { tensors } = gpu.memory();
+  const cases = [
+    { layer: dense(100, 10), blockSize: 16, ratio: 0.6 },
+    { layer: conv2d(19, 7, 3), blockSize: 9, ratio: 0.9 },
+    { layer: dense(150, 70), blockSize: 5, ratio: 0.001 },
+    { layer: conv2d(4, 5, 3), blockSize: 9, ratio: 1 },
+    { layer: conv2d(9, 33, 3), blockSize: 9, ratio: 0 },
+    // Not for the kernel that solves whole layers.
+    { layer: conv2d(6, 6, 3, { groups: 3 }), blockSize: 9, ratio: 0.5 },
+    // All weights and all inputs alike: the first ones go, row by row.
+    { layer: dense(30, 6), blockSize: 10, ratio: 0.55, alike: true },
+    { layer: dense(80, 9), blockSize: 16, ratio: 0.1, alike: true },
+  ];
+  const models = cases.map(({ layer }, index) => buildModel(gpu, [layer], { seed: index }));
+  const jobs = [];
+  for (const [index, { ratio, blockSize, alike }] of cases.entries()) {
+    const [{ layer }] = prunableLayers(models[index]);
+    if (alike) layer.parameters.weight.write(new Float32Array(layer.parameters.weight.size).fill(0.5));
+    const problem = new LayerProblem("0", layer, 1, 0.01);
+    const { groups, size, weights } = problem;
+    const values = Array.from({ length: groups }, (_, group) => {
+      const identity = Array.from({ length: size * size }, (_, at) => (at % (size + 1) === 0 ? 1 : 0));
+      return alike ? identity : [...randomProblem(7 * index + group, 1, size).h.data];
+    });
+    problem.h.write(Float32Array.from(values.flat()));
+    const removed = Math.floor(ratio * weights + 0.5);
+    jobs.push({ problem, factors: await problem.factors(), blockSize, removed, ratio });
+  }
+  const solutions = fastSpade(jobs, { threshold: "layer" });
+  for (const [index, job] of jobs.entries()) {
+    const { problem, factors, removed, ratio } = job;
+    const [alone] = fastSpade([job], { threshold: "layer" });
+    const [apart] = fastSpade([job], { threshold: "layer", software: false });
+    const read = ({ weights, mask }: Solution) => Promise.all([weights.data(), mask.data()]);
+    const [[w, mask], own, other] = await Promise.all([solutions[index], alone, apart].map(read));
+    const what = `case ${index}`;
+    assertExact(w, own[0], what);
+    assertExact(mask, own[1], what);
+    assertExact(mask, other[1], `${what}, kernels for hardware`);
+    assertClose(w, other[0], { tolerance: 1e-5, what });
+    assert.is(mask.filter((kept) => kept === 0).length, removed, what);
+    if (ratio === 0) assertExact(w, await problem.dense.data(), what);
+    for (const { weights, mask } of [solutions[index], alone, apart])
+      for (const held of [weights, mask]) held.dispose();
+    for (const held of [factors.u, factors.scale, factors.alive]) held.dispose();
+    problem.dispose();
+    models[index].dispose();
+  }
+  assert.is(gpu.memory().tensors, tensors);
 });
 
 spade("exact OBS gives the golden weights of a fixed count a row", async () => {

@@ -3,12 +3,16 @@ import { gatherRows } from "../ops/movement.js";
 import { full, mul } from "../ops/elementwise.js";
 import { randomUniform } from "../ops/random.js";
 import { type Tensor, tensor } from "../tensor.js";
-import type { FastSpadeOptions } from "./fast_spade.js";
+import type { Pattern } from "./blocks.js";
 import type { LayerProblem, Solution } from "./layer_problem.js";
 import { maskOf } from "./selection.js";
 
-export interface BaselineOptions extends Pick<FastSpadeOptions, "removed" | "pattern"> {
+export interface BaselineOptions {
   readonly solver: "magnitude" | "random" | "selection";
+  /** Weights to remove of each sample. */
+  readonly removed: number;
+  /** In the place of that. */
+  readonly pattern?: Pattern;
   readonly seed: number;
   /** Of the draws of `random`: a layer's own. */
   readonly stream: number;

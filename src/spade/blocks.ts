@@ -1,8 +1,6 @@
 /** Block OBS on runs of blocks, or what they would remove. */
 import blocksWgsl from "../../shaders/spade_blocks.wgsl";
-import fourRowsWgsl from "../../shaders/spade_blocks_four_rows.wgsl";
 import { defineKernel, gridFor, sizeOf } from "../gpu/kernel.js";
-import { adapterTraits } from "../ops/matmul_plan.js";
 import { empty, type Tensor } from "../tensor.js";
 
 /** Of every `of` columns of a row, counted from 0, `keep` stay. */
@@ -21,13 +19,8 @@ export interface BlocksCall extends ColumnRange {
   readonly blockSize: number;
   /** In the place of counts. */
   readonly pattern?: Pattern;
-  /** Whether the kernels are those for software adapters. */
+  /** Whether the workgroups are those for software adapters. */
   readonly software: boolean;
-}
-
-interface FourRowsCall extends BlocksCall {
-  /** Of a subgroup. */
-  readonly lanes: number;
 }
 
 export interface BlocksTensors {
@@ -50,10 +43,13 @@ export function errorsOf({ gpu, shape: [samples, groups, , outputs] }: Tensor, c
   return empty(gpu, [samples * groups, columns, 4 * Math.ceil(outputs / 4)]);
 }
 
-/** What an invocation holds, and how many there are, of the kernel for few columns. */
-export const MOST_COLUMNS = 16;
-export const MOST_LANES = 64;
-const LANES_OF_FOUR_ROWS = [4, 8, 16];
+/** Columns whose errors go on to all columns behind them together: within so many each block takes them by itself. */
+const TOGETHER = 72;
+
+/** So many columns, in whole blocks. */
+export function columnsTogether(blockSize: number): number {
+  return blockSize * Math.max(1, Math.round(TOGETHER / blockSize));
+}
 
 const blocksKernel = defineKernel<BlocksCall>({
   name: "spade_blocks",
@@ -86,27 +82,6 @@ const blocksKernel = defineKernel<BlocksCall>({
   work: ({ w }, call) => workOf(w, call),
 });
 
-const fourRowsKernel = defineKernel<FourRowsCall>({
-  name: "spade_blocks_four_rows",
-  wgsl: fourRowsWgsl,
-  bindings: { scale: "read", u: "read", w: "readWrite", mask: "readWrite", errors: "readWrite" },
-  shape: () => ({}),
-  constants: ({ w }, { blockSize, lanes }) => ({
-    MOST_COLUMNS: lanes * Math.ceil(blockSize / lanes),
-    LANES: lanes,
-    SHARED: w[1] === 1,
-    WORKGROUP_SIZE: fourRows(w) <= 16 ? 16 : MOST_LANES,
-  }),
-  uniforms: ({ w, errors }, { first, end, blockSize }) => ({
-    ...sizesOf(w, errors),
-    first,
-    end,
-    block_size: blockSize,
-  }),
-  grid: ({ w }, limits) => gridFor(w[0], 1, limits),
-  work: ({ w }, call) => workOf(w, call),
-});
-
 const sizesOf = ([samples, groups, size, outputs]: readonly number[], [, room]: readonly number[]) => ({
   samples,
   groups,
@@ -114,8 +89,6 @@ const sizesOf = ([samples, groups, size, outputs]: readonly number[], [, room]: 
   outputs,
   room,
 });
-
-const fourRows = ([, groups, , outputs]: readonly number[]) => groups * Math.ceil(outputs / 4);
 
 const workOf = (w: readonly number[], { first, end, blockSize }: BlocksCall): number =>
   ((40 + end - first + blockSize) * sizeOf(w) * (end - first)) / w[2];
@@ -129,9 +102,5 @@ function partsOf([, groups, , outputs]: readonly number[], { pattern, software }
 
 /** Chooses the weights of all blocks from `first` to `end`, and with u passes their errors on as far as `end`. */
 export function runBlocks({ scale, u, counts, w, mask, errors }: BlocksTensors, call: BlocksCall): void {
-  const { lanes } = adapterTraits(w.gpu);
-  const isSmall = call.blockSize <= MOST_COLUMNS && fourRows(w.shape) <= MOST_LANES;
-  if (call.software && LANES_OF_FOUR_ROWS.includes(lanes) && u && !counts && !call.pattern && isSmall)
-    fourRowsKernel.run({ scale, u, w, mask, errors }, { ...call, lanes });
-  else blocksKernel.run({ scale, u, counts, w, mask, errors }, call);
+  blocksKernel.run({ scale, u, counts, w, mask, errors }, call);
 }

@@ -9,9 +9,10 @@ import type { Constants } from "../gpu/wgsl.js";
 import { adapterTraits } from "../ops/matmul_plan.js";
 import { mul } from "../ops/elementwise.js";
 import { copy, empty, type Tensor, tensor } from "../tensor.js";
-import { type ColumnRange, errorsOf, type Pattern, runBlocks } from "./blocks.js";
+import { type ColumnRange, columnsTogether, errorsOf, type Pattern, runBlocks } from "./blocks.js";
 import type { Factors, LayerProblem, Solution } from "./layer_problem.js";
 import { maskOf } from "./selection.js";
+import { isSolvedWhole, solveWhole } from "./whole_layers.js";
 
 interface TailCall extends ColumnRange {
   readonly software: boolean;
@@ -74,29 +75,44 @@ function sharedTail(lanes: number, mostRows: number, columns: number): Kernel<Ta
   });
 }
 
-/** Columns whose errors go on to all columns behind them together: within so many each block takes them by itself. */
-export const TOGETHER = 72;
-
-export interface FastSpadeOptions {
+/** A layer of some samples. */
+export interface LayerJob {
+  readonly problem: LayerProblem;
+  readonly factors: Factors;
   /** Columns a block. */
   readonly blockSize: number;
   /** Weights to remove of each sample. */
   readonly removed: number;
   readonly ratio: number;
+}
+
+export interface FastSpadeOptions {
   readonly threshold: "layer" | "block";
   readonly pattern?: Pattern;
   /** Whether to use the kernels for software adapters; default: what the adapter is. */
   readonly software?: boolean;
 }
 
-/** @param factors of the problem's Hessians */
-export function fastSpade(problem: LayerProblem, factors: Factors, options: FastSpadeOptions): Solution {
+/** Layers of as many samples each. @returns in their order */
+export function fastSpade(jobs: readonly LayerJob[], options: FastSpadeOptions): Solution[] {
+  const isWhole = options.threshold === "layer" && options.pattern === undefined;
+  const together = jobs.filter((job) => isWhole && options.software !== false && isSolvedWhole(job));
+  const solutions = solveWhole(together);
+  return jobs.map((job) => {
+    const at = together.indexOf(job);
+    return at < 0 ? solveByBlocks(job, options) : solutions[at];
+  });
+}
+
+/** A dispatch for the blocks of so many columns, another for what their errors change behind them. */
+function solveByBlocks(job: LayerJob, options: FastSpadeOptions): Solution {
+  const { problem, factors, blockSize } = job;
   const { dense, size } = problem;
   const { gpu } = dense;
   const traits = adapterTraits(gpu);
-  const { blockSize, pattern, threshold, software = traits.software } = options;
+  const { pattern, threshold, software = traits.software } = options;
   const behind = (software && sharedTails[traits.lanes]) || tail;
-  const given = countsOf(problem, options);
+  const given = countsOf(job, options);
   const solved = gpu.scope(() => {
     const { u, scale, alive } = factors;
     // What the whole layer's costs remove of each block is in its mask.
@@ -105,7 +121,7 @@ export function fastSpade(problem: LayerProblem, factors: Factors, options: Fast
     const counts = isGiven ? given : undefined;
     // The reference takes the weights of dead inputs out before it looks at anything.
     const weights = threshold === "block" ? mul(dense, alive.reshape([...alive.shape, 1])) : copy(dense);
-    const step = blockSize * Math.max(1, Math.round(TOGETHER / blockSize));
+    const step = columnsTogether(blockSize);
     const errors = errorsOf(dense, Math.min(step, size));
     for (let first = 0; first < size; first += step) {
       const range = { first, end: Math.min(first + step, size) };
@@ -120,11 +136,8 @@ export function fastSpade(problem: LayerProblem, factors: Factors, options: Fast
 }
 
 /** u32 [samples, 1] for the whole layer, or [samples, blocks]: the same share of each. */
-function countsOf(
-  { dense, samples, size, groups, outputs }: LayerProblem,
-  options: FastSpadeOptions,
-): Tensor {
-  const { threshold, ratio, removed, blockSize } = options;
+function countsOf({ problem, ratio, removed, blockSize }: LayerJob, { threshold }: FastSpadeOptions): Tensor {
+  const { dense, samples, size, groups, outputs } = problem;
   if (threshold === "layer") return tensor(dense.gpu, new Uint32Array(samples).fill(removed), [samples, 1]);
   const blocks = Math.ceil(size / blockSize);
   const counts = Uint32Array.from({ length: samples * blocks }, (_, index) => {

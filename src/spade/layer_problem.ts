@@ -97,6 +97,8 @@ export class LayerProblem {
   readonly dense: Tensor;
   /** By the JSON of the options. */
   readonly solved = new Map<string, Solved>();
+  /** This layer and those whose factors are made with its own; set as these are begun. */
+  factoredWith: readonly LayerProblem[] = [this];
   private known?: Promise<Factors>;
   private ready?: Factors;
   private disposed = false;
@@ -276,6 +278,7 @@ export function beginFactors(problems: readonly LayerProblem[]): void {
   for (const group of groups) {
     const made = LayerProblem.deviceFactors(group);
     group.forEach((problem, index) => {
+      problem.factoredWith = group;
       problem.begin(made.then((factors) => factors[index]));
     });
   }

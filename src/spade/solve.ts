@@ -10,7 +10,7 @@ import { type Calibration, rowsOf, type SampleBatch } from "./calibrate.js";
 import { beginFactors, costsIn, type LayerProblem, largestFirst, type Solved } from "./layer_problem.js";
 import { rebuild } from "./network.js";
 import type { SolveOptions } from "./options.js";
-import { checkSolveOptions, needsFactors, ratioOf, solveLayer } from "./solve_layer.js";
+import { checkSolveOptions, needsFactors, ratioOf, solveLayers } from "./solve_layers.js";
 import { type SampleFacts, SparseTrace, type StageSeconds, type Trace } from "./trace.js";
 
 /**
@@ -39,16 +39,19 @@ async function solveBatch(
   const wanted = [...batch.problems.values()].filter(({ name }) => ratioOf(options, name) > 0);
   const start = performance.now();
   let factored = start;
-  // One layer is factored while another is solved, in the order in which the factors come.
   const inOrder = largestFirst(wanted);
   if (needsFactors(options)) beginFactors(inOrder);
   const solutions = new Map<LayerProblem, Solved>();
+  // Random draws of a layer come from a stream of its own.
+  const streamOf = ({ name }: LayerProblem): number => calibration.layers.indexOf(name);
   for (const problem of inOrder) {
+    if (solutions.has(problem)) continue;
+    // Those that the device factors together are solved together; of the others one is factored while another is solved.
+    const group = problem.factoredWith.filter((other) => wanted.includes(other));
     if (needsFactors(options)) await problem.factors();
     factored = performance.now();
-    // Random draws of a layer come from a stream of its own.
-    const stream = calibration.layers.indexOf(problem.name);
-    solutions.set(problem, await solveLayer(problem, ratioOf(options, problem.name), options, stream));
+    const solved = await solveLayers(group, options, streamOf);
+    for (const [index, other] of group.entries()) solutions.set(other, solved[index]);
     await problem.h.gpu.flush();
   }
   const solved = new Map(wanted.map((problem) => [problem.name, solutions.get(problem) as Solved]));

@@ -4,7 +4,7 @@ import type { Tensor } from "../tensor.js";
 import { calibrateFor } from "./calibrate.js";
 import type { TraceOptions } from "./options.js";
 import { solve } from "./solve.js";
-import { needsFactors } from "./solve_layer.js";
+import { needsFactors } from "./solve_layers.js";
 import type { Trace } from "./trace.js";
 
 /**

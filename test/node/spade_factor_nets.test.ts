@@ -16,7 +16,7 @@ async function solved(problem: LayerProblem, factors: Factors, ratio: number) {
   const { weights, size, area } = problem;
   const blockSize = Math.min(area > 1 ? area : 16, size);
   const removed = Math.floor(ratio * weights + 0.5);
-  const made = fastSpade(problem, factors, { blockSize, removed, ratio, threshold: "layer" });
+  const [made] = fastSpade([{ problem, factors, blockSize, removed, ratio }], { threshold: "layer" });
   const values = await Promise.all([made.weights.data(), made.mask.data()]);
   for (const held of [made.weights, made.mask, factors.u, factors.scale, factors.alive]) held.dispose();
   return values;

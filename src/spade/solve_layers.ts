@@ -2,7 +2,7 @@
 import { ValueError } from "../gpu/errors.js";
 import { chooseOnly } from "./baselines.js";
 import { exactSpade } from "./exact_spade.js";
-import { fastSpade } from "./fast_spade.js";
+import { fastSpade, type LayerJob } from "./fast_spade.js";
 import type { LayerProblem, Solution, Solved } from "./layer_problem.js";
 import type { SolveOptions } from "./options.js";
 import { removedByPattern } from "./selection.js";
@@ -53,45 +53,67 @@ export function needsFactors({ solver = "fastspade" }: SolveOptions): boolean {
 }
 
 /**
- * Solves a layer for all samples of its problem, or finds what was solved before.
- * @param stream of random draws, a layer's own
+ * Solves layers of some samples, side by side where they can be, or finds what was solved before.
+ * @param streamOf a layer's own stream of random draws
+ * @returns in their order
  */
-export async function solveLayer(
-  problem: LayerProblem,
-  ratio: number,
+export async function solveLayers(
+  problems: readonly LayerProblem[],
   options: SolveOptions,
-  stream: number,
-): Promise<Solved> {
+  streamOf: (problem: LayerProblem) => number,
+): Promise<Solved[]> {
   const { solver = "fastspade", threshold = "layer", seed = 0, blockSize, groupSize, pattern } = options;
-  const key = JSON.stringify([solver, ratio, threshold, seed, blockSize, groupSize, pattern]);
-  const known = problem.solved.get(key);
-  if (known) return known;
-  const solved = problem.keep(await solution(problem, ratio, options, stream));
-  problem.solved.set(key, solved);
-  return solved;
+  const keyOf = ({ name }: LayerProblem): string =>
+    JSON.stringify([solver, ratioOf(options, name), threshold, seed, blockSize, groupSize, pattern]);
+  const missing = problems.filter((problem) => !problem.solved.has(keyOf(problem)));
+  const keep = (problem: LayerProblem, made: Solution): void => {
+    problem.solved.set(keyOf(problem), problem.keep(made));
+  };
+  if (solver === "fastspade") {
+    const jobs = await Promise.all(missing.map((problem) => jobOf(problem, options)));
+    const solutions = fastSpade(jobs, { threshold, pattern });
+    for (const [index, problem] of missing.entries()) keep(problem, solutions[index]);
+  } else {
+    for (const problem of missing) {
+      const removed = removedOf(problem, options);
+      if (solver === "spade") keep(problem, await exactly(problem, options, removed));
+      else keep(problem, chooseOnly(problem, { solver, removed, pattern, seed, stream: streamOf(problem) }));
+    }
+  }
+  return problems.map((problem) => problem.solved.get(keyOf(problem)) as Solved);
 }
 
-async function solution(
-  problem: LayerProblem,
-  ratio: number,
-  options: SolveOptions,
-  stream: number,
-): Promise<Solution> {
-  const { solver = "fastspade", threshold = "layer", pattern, seed = 0 } = options;
-  const { weights, size, area } = problem;
-  const removed = pattern
-    ? (removedByPattern(size, pattern) * weights) / size
-    : Math.floor(ratio * weights + 0.5);
-  if (solver === "fastspade") {
-    const wanted = Math.min(options.blockSize ?? (area > 1 ? area : DENSE_BLOCK), size);
+async function jobOf(problem: LayerProblem, options: SolveOptions): Promise<LayerJob> {
+  const { pattern } = options;
+  const { name, size, area } = problem;
+  const ratio = ratioOf(options, name);
+  const wanted = Math.min(options.blockSize ?? (area > 1 ? area : DENSE_BLOCK), size);
+  return {
+    problem,
+    factors: await problem.factors(),
     // A pattern's runs are not cut by blocks.
-    const blockSize = pattern ? pattern.of * Math.ceil(wanted / pattern.of) : wanted;
-    return fastSpade(problem, await problem.factors(), { blockSize, removed, ratio, threshold, pattern });
-  }
-  if (solver === "spade") {
-    const groupSize = options.groupSize ?? (pattern ? 1 : area);
-    const whole = pattern ? removed : groupSize * Math.floor((ratio * weights) / groupSize + 0.5);
-    return exactSpade(problem, await problem.factors(), { groupSize, removed: whole, pattern });
-  }
-  return chooseOnly(problem, { solver, removed, pattern, seed, stream });
+    blockSize: pattern ? pattern.of * Math.ceil(wanted / pattern.of) : wanted,
+    removed: removedOf(problem, options),
+    ratio,
+  };
+}
+
+/** Weights of a sample. */
+function removedOf({ name, weights, size }: LayerProblem, options: SolveOptions): number {
+  const { pattern } = options;
+  if (pattern) return (removedByPattern(size, pattern) * weights) / size;
+  return Math.floor(ratioOf(options, name) * weights + 0.5);
+}
+
+async function exactly(problem: LayerProblem, options: SolveOptions, removed: number): Promise<Solution> {
+  const { pattern } = options;
+  const { name, weights, area } = problem;
+  const groupSize = options.groupSize ?? (pattern ? 1 : area);
+  const groups = Math.floor((ratioOf(options, name) * weights) / groupSize + 0.5);
+  const factors = await problem.factors();
+  return exactSpade(problem, factors, {
+    groupSize,
+    removed: pattern ? removed : groupSize * groups,
+    pattern,
+  });
 }

@@ -3,20 +3,19 @@ import layersWgsl from "../../shaders/spade_layers.wgsl";
 import { defineKernel, gridFor } from "../gpu/kernel.js";
 import { adapterTraits } from "../ops/matmul_plan.js";
 import { empty, tensor } from "../tensor.js";
-import { MOST_COLUMNS, MOST_LANES } from "./blocks.js";
-import { TOGETHER } from "./fast_spade.js";
-import type { Factors, LayerProblem, Solution } from "./layer_problem.js";
+import { columnsTogether } from "./blocks.js";
+import type { LayerJob } from "./fast_spade.js";
+import { MOST_BYTES } from "./gram.js";
+import type { Solution } from "./layer_problem.js";
 import { packed, unpacked } from "./packing.js";
 
-/** A layer of some samples, whose weights compete with each other. */
-export interface LayerJob {
-  readonly problem: LayerProblem;
-  readonly factors: Factors;
-  /** Columns a block. */
-  readonly blockSize: number;
-  /** Weights to remove of each sample. */
-  readonly removed: number;
-}
+/** Of a block, and invocations, with four rows each. */
+const MOST_COLUMNS = 16;
+const MOST_INVOCATIONS = 64;
+/** Of a subgroup. */
+const LANES = [4, 8, 16];
+/** Columns that take the errors of those before them at a time, at least. */
+const WIDE = 24;
 
 interface LayersCall {
   readonly problems: number;
@@ -25,9 +24,6 @@ interface LayersCall {
   readonly columns: number;
   readonly work: number;
 }
-
-/** Columns that take the errors of those before them at a time. */
-const WIDE = 24;
 
 /** Words of a record. */
 const RECORD = 12;
@@ -45,10 +41,10 @@ const kernel = defineKernel<LayersCall>({
     errors: "readWrite",
   },
   constants: (_shapes, { quads, lanes, columns }) => ({
-    WORKGROUP_SIZE: quads <= 16 ? 16 : MOST_LANES,
+    WORKGROUP_SIZE: quads <= 16 ? 16 : MOST_INVOCATIONS,
     MOST_COLUMNS: lanes * Math.ceil(columns / lanes),
     LANES: lanes,
-    WIDE,
+    WIDE: lanes * Math.ceil(WIDE / lanes),
   }),
   shape: () => ({}),
   uniforms: (_shapes, { problems }) => ({ problems }),
@@ -56,24 +52,34 @@ const kernel = defineKernel<LayersCall>({
   work: (_shapes, { work }) => work,
 });
 
-/** Inputs above which passing errors on takes so long that a layer wants all cores for itself. */
-const MOST_INPUTS = 1024;
-
-/** Whether the kernel takes such a layer, and gains by it. */
-export function isSolvedBeside({ groups, size, outputs, h }: LayerProblem, blockSize: number): boolean {
+/** Whether the kernel takes such a layer, on this adapter. */
+export function isSolvedWhole({ problem: { groups, outputs, h }, blockSize }: LayerJob): boolean {
   const { software, lanes } = adapterTraits(h.gpu);
-  const fits = groups === 1 && blockSize <= MOST_COLUMNS && Math.ceil(outputs / 4) <= MOST_LANES;
-  return software && lanes === 8 && fits && size <= MOST_INPUTS;
+  const fits = groups === 1 && blockSize <= MOST_COLUMNS && Math.ceil(outputs / 4) <= MOST_INVOCATIONS;
+  return software && LANES.includes(lanes) && fits;
 }
 
-/** Layers of as many samples each; threshold by layer. @returns in their order */
-export function solveTogether(jobs: readonly LayerJob[]): Solution[] {
-  const [{ problem: first }] = jobs;
-  const { gpu } = first.h;
-  const { lanes } = adapterTraits(gpu);
+/** As many layers together as fit into a binding. @returns in their order */
+export function solveWhole(jobs: readonly LayerJob[]): Solution[] {
+  const groups: LayerJob[][] = [];
+  let room = 0;
+  for (const job of jobs) {
+    const bytes = job.factors.u.byteLength;
+    if (bytes > room) {
+      groups.push([]);
+      room = MOST_BYTES;
+    }
+    groups[groups.length - 1].push(job);
+    room -= bytes;
+  }
+  return groups.flatMap(solveTogether);
+}
+
+function solveTogether(jobs: readonly LayerJob[]): Solution[] {
+  const { gpu } = jobs[0].problem.h;
   const { words, work, scratch } = recordsOf(jobs);
   const records = tensor(gpu, words, [words.length / 4, 4]);
-  const solved = gpu.scope(() => {
+  const { solutions } = gpu.scope(() => {
     const w = packed(jobs.map(({ problem }) => problem.dense));
     const mask = empty(gpu, w.shape);
     kernel.run(
@@ -90,21 +96,21 @@ export function solveTogether(jobs: readonly LayerJob[]): Solution[] {
         problems: words.length / RECORD,
         quads: Math.max(...jobs.map(({ problem }) => Math.ceil(problem.outputs / 4))),
         columns: Math.max(...jobs.map(({ blockSize }) => blockSize)),
-        lanes,
+        lanes: adapterTraits(gpu).lanes,
         work,
       },
     );
     let at = 0;
-    const solutions = jobs.map(({ problem }) => {
-      const weights = unpacked(w, at, problem.dense);
-      const own = unpacked(mask, at, problem.dense);
-      at += problem.dense.size;
-      return { weights, mask: own };
-    });
-    return { solutions };
+    return {
+      solutions: jobs.map(({ problem: { dense } }) => {
+        const [weights, own] = [unpacked(w, at, dense), unpacked(mask, at, dense)];
+        at += dense.size;
+        return { weights, mask: own };
+      }),
+    };
   });
   records.dispose();
-  return solved.solutions.map((solution, index) => ({ ...solution, damping: jobs[index].factors.damping }));
+  return solutions.map((solution, index) => ({ ...solution, damping: jobs[index].factors.damping }));
 }
 
 /** A record a layer and sample, and the vec4 of scratch that they take together. */
@@ -113,7 +119,7 @@ function recordsOf(jobs: readonly LayerJob[]) {
   let [weights, factors, inputs, scratch, work] = [0, 0, 0, 0, 0];
   for (const { problem, blockSize, removed } of jobs) {
     const { samples, size, outputs } = problem;
-    const step = blockSize * Math.max(1, Math.round(TOGETHER / blockSize));
+    const step = columnsTogether(blockSize);
     for (let sample = 0; sample < samples; sample++) {
       const places = [weights, factors, inputs, scratch];
       const words = [size, outputs, blockSize, removed, ...places, Math.min(step, size), 0, 0, 0];
