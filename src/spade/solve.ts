@@ -44,15 +44,12 @@ async function solveBatch(
   const solutions = new Map<LayerProblem, Solved>();
   // Random draws of a layer come from a stream of its own.
   const streamOf = ({ name }: LayerProblem): number => calibration.layers.indexOf(name);
-  for (const problem of inOrder) {
-    if (solutions.has(problem)) continue;
-    // Those that the device factors together are solved together; of the others one is factored while another is solved.
-    const group = problem.factoredWith.filter((other) => wanted.includes(other));
-    if (needsFactors(options)) await problem.factors();
+  for (const group of solvedTogether(inOrder)) {
+    if (needsFactors(options)) await Promise.all(group.map((problem) => problem.factors()));
     factored = performance.now();
     const solved = await solveLayers(group, options, streamOf);
-    for (const [index, other] of group.entries()) solutions.set(other, solved[index]);
-    await problem.h.gpu.flush();
+    for (const [index, problem] of group.entries()) solutions.set(problem, solved[index]);
+    await group[0].h.gpu.flush();
   }
   const solved = new Map(wanted.map((problem) => [problem.name, solutions.get(problem) as Solved]));
   const networks: Sequential[] = [];
@@ -70,6 +67,26 @@ async function solveBatch(
     for (const network of networks) network.dispose();
     throw error;
   }
+}
+
+/**
+ * Layers that the device factors together are solved together. Of those that the CPU factors first one, then two, then four:
+ * while some are solved it is at the next ones.
+ */
+function solvedTogether(problems: readonly LayerProblem[]): LayerProblem[][] {
+  const groups: LayerProblem[][] = [];
+  const left = new Set(problems);
+  let most = 1;
+  for (const problem of problems) {
+    if (!left.has(problem)) continue;
+    const others = [...left].filter(({ factoredWith }) => factoredWith.length === 1);
+    const isAlone = problem.factoredWith.length === 1;
+    const group = isAlone ? others.slice(0, most) : problem.factoredWith.filter((other) => left.has(other));
+    if (isAlone) most *= 2;
+    for (const member of group) left.delete(member);
+    groups.push(group);
+  }
+  return groups;
 }
 
 /** Nothing is counted twice: a solve that begins before the device is done with the Hessians counts from then on. */
