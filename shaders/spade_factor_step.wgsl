@@ -46,7 +46,7 @@ fn main(
   if (flat >= params.blocks) { return; }
   var j = flat * params.stride % params.blocks;
   var problem = 0u;
-  while (j >= places[problem].y) {
+  while (j >= places[problem].y && problem + 1u < arrayLength(&places)) {
     j -= places[problem].y;
     problem++;
   }

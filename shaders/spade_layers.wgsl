@@ -1,6 +1,7 @@
 // FastSPADE of whole layers, one workgroup a layer and sample, so that small layers are solved side by side, each without
 // a word from the host. The smallest w² · scale of the dense layer say how many weights each block of columns loses. Then
-// blocks go from left to right, an invocation with four rows, as in spade_blocks_four_rows:
+// blocks go from left to right, an invocation with four rows, so that a weight is loaded and stored once a block, and each
+// value of u serves four rows:
 //   w_rk -= Σ_j e_rj U_jk, j < k;  removed of a block: its count of the smallest w² · scale
 //   e_rj = w_rj / U_jj if removed, else 0;  w_rj = 0 if removed;  mask: 0 if removed, else 1
 // Counts are exact: of equal scores the first ones go, row by row. The tensors of all layers stand one behind the other, a

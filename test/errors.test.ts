@@ -2,6 +2,7 @@ import {
   clear,
   copy,
   DeviceLostError,
+  DisposedError,
   defineKernel,
   fromBuffer,
   gridFor,
@@ -14,6 +15,7 @@ import {
 } from "handgrad";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { packed, unpacked } from "../src/spade/packing.js";
 import { assertExact } from "./helpers/compare.js";
 import {
   accumulate,
@@ -151,6 +153,33 @@ errors(
       accumulate(total, copied);
       assertExact(await total.data(), counting(8, 101), "by a write");
       assertExact(await sum.data(), new Uint32Array(8), "by a clear");
+    });
+  },
+);
+
+errors(
+  "what is packed of several tensors is missing if one of them is, and made anew with them",
+  async () => {
+    await withGpu(async (gpu) => {
+      const x = tensor(gpu, counting(8));
+      const { y } = broken.run({ x });
+      await assertRejects(() => gpu.finish(), KernelError, /test_broken did not compile/);
+      for (const parts of [
+        [y, x],
+        [x, y],
+        [x, y, x],
+      ])
+        await assertRejects(() => packed(parts).data(), KernelError, /test_broken/);
+      const whole = packed([x, x]);
+      assertExact(await whole.data(), [...counting(8), ...counting(8)]);
+      assertExact(await unpacked(whole, 4, x).data(), [...counting(8).slice(4), ...counting(8).slice(0, 4)]);
+      y.write(counting(8, 7));
+      assertExact(await packed([x, y]).data(), [...counting(8), ...counting(8, 7)]);
+      x.dispose();
+      assert.throws(
+        () => packed([y, x]),
+        (error: Error) => error instanceof DisposedError,
+      );
     });
   },
 );

@@ -126,6 +126,12 @@ norms(
       const norm = first.forward(x, { training });
       const relu = second.forward(norm.y);
       const whole = model.forward(x, { training });
+      const { kernels } = await gpu.profile(() => model.forward(x, { training }));
+      assert.is(
+        kernels.some(({ kernel }) => kernel.startsWith("activation")),
+        false,
+        "no kernel of its own",
+      );
       assertExact(await download(whole.y), await download(relu.y));
       const flow = second.inputGrad(dy, relu.saved);
       const apart = first.backward?.(flow, norm.saved, { input: true });

@@ -1,4 +1,15 @@
-import { copy, type Gpu, randomUniform, type Tensor, tensor, ValueError, zeros } from "handgrad";
+import {
+  add,
+  copy,
+  type Gpu,
+  greater,
+  randomNormal,
+  randomUniform,
+  type Tensor,
+  tensor,
+  ValueError,
+  zeros,
+} from "handgrad";
 import {
   activation,
   batchNorm,
@@ -40,7 +51,7 @@ import { fastSpade } from "../src/spade/fast_spade.js";
 import { addGram, gramPlan, plainPlan } from "../src/spade/gram.js";
 import { gramShape } from "../src/spade/gram_items.js";
 import { rowsOnHost } from "../src/spade/greedy_host.js";
-import { LayerProblem, type Solution } from "../src/spade/layer_problem.js";
+import { costsIn, LayerProblem, type Solution } from "../src/spade/layer_problem.js";
 import { fastPass } from "../src/spade/network.js";
 import { solveLayers } from "../src/spade/solve_layers.js";
 import { assertClose, assertExact } from "./helpers/compare.js";
@@ -288,15 +299,17 @@ spade("layers that are solved side by side are as each alone, also where scores 
     // All weights and all inputs alike: the first ones go, row by row.
     { layer: dense(30, 6), blockSize: 10, ratio: 0.55, alike: true },
     { layer: dense(80, 9), blockSize: 16, ratio: 0.1, alike: true },
+    // More places than a digit has.
+    { layer: dense(150, 40), blockSize: 16, ratio: 0.7, alike: true },
   ];
   const models = cases.map(({ layer }, index) => buildModel(gpu, [layer], { seed: index }));
   const jobs = [];
   for (const [index, { ratio, blockSize, alike }] of cases.entries()) {
     const [{ layer }] = prunableLayers(models[index]);
     if (alike) layer.parameters.weight.write(new Float32Array(layer.parameters.weight.size).fill(0.5));
-    const problem = new LayerProblem("0", layer, 1, 0.01);
-    const { groups, size, weights } = problem;
-    const values = Array.from({ length: groups }, (_, group) => {
+    const problem = new LayerProblem("0", layer, 1 + (index % 2), 0.01);
+    const { samples, groups, size, weights } = problem;
+    const values = Array.from({ length: samples * groups }, (_, group) => {
       const identity = Array.from({ length: size * size }, (_, at) => (at % (size + 1) === 0 ? 1 : 0));
       return alike ? identity : [...randomProblem(7 * index + group, 1, size).h.data];
     });
@@ -316,7 +329,10 @@ spade("layers that are solved side by side are as each alone, also where scores 
     assertExact(mask, own[1], what);
     assertExact(mask, other[1], `${what}, kernels for hardware`);
     assertClose(w, other[0], { tolerance: 1e-5, what });
-    assert.is(mask.filter((kept) => kept === 0).length, removed, what);
+    for (let sample = 0; sample < problem.samples; sample++) {
+      const kept = mask.subarray(sample * problem.weights, (sample + 1) * problem.weights);
+      assert.is(kept.filter((value) => value === 0).length, removed, what);
+    }
     if (ratio === 0) assertExact(w, await problem.dense.data(), what);
     for (const { weights, mask } of [solutions[index], alone, apart])
       for (const held of [weights, mask]) held.dispose();
@@ -325,6 +341,61 @@ spade("layers that are solved side by side are as each alone, also where scores 
     models[index].dispose();
   }
   assert.is(gpu.memory().tensors, tensors);
+});
+
+spade("what a solution costs is as in float64: energy, error, zeros", async () => {
+  const gpu = await sharedGpu();
+  const cases = [
+    { layer: dense(100, 70), samples: 2 },
+    { layer: conv2d(16, 10, 3, { groups: 2 }), samples: 2 },
+    { layer: dense(5, 3), samples: 1 },
+    { layer: dense(64, 1), samples: 3 },
+  ];
+  for (const [index, { layer: record, samples }] of cases.entries()) {
+    const model = buildModel(gpu, [record], { seed: index });
+    const [{ layer }] = prunableLayers(model);
+    const problem = new LayerProblem("0", layer, samples, 0.01);
+    const { groups, size, outputs, weights } = problem;
+    const h = Float32Array.from(
+      Array.from({ length: samples * groups }, (_, at) => [
+        ...randomProblem(30 * index + at, 1, size).h.data,
+      ]).flat(),
+    );
+    problem.h.write(h);
+    const changed = add(problem.dense, randomNormal(gpu, problem.dense.shape, { seed: index, stream: 1 }));
+    const mask = greater(randomUniform(gpu, problem.dense.shape, { seed: index, stream: 2 }), 0.3);
+    const [dense64, changed64, mask64] = await Promise.all(
+      [problem.dense, changed, mask].map(async (tensor) => [...(await tensor.data())]),
+    );
+    const costs = problem.costsOf(changed, mask);
+    const values = (await costs.data()) as Float32Array;
+    const withoutMask = problem.costsOf(changed);
+    const others = (await withoutMask.data()) as Float32Array;
+    /** tr(W H Wᵀ) of a sample. */
+    const quadratic = (w: readonly number[], sample: number): number => {
+      let sum = 0;
+      for (let group = sample * groups; group < (sample + 1) * groups; group++)
+        for (let i = 0; i < size; i++)
+          for (let j = 0; j < size; j++)
+            for (let r = 0; r < outputs; r++) {
+              const [a, b] = [i, j].map((input) => w[(group * size + input) * outputs + r]);
+              sum += a * b * h[(group * size + i) * size + j];
+            }
+      return sum;
+    };
+    const difference = changed64.map((value, at) => Math.fround(value - dense64[at]));
+    for (let sample = 0; sample < samples; sample++) {
+      const { energy, error, removed } = costsIn(values, samples, sample);
+      const what = `case ${index}, sample ${sample}`;
+      const expected = [quadratic(dense64, sample), quadratic(difference, sample)];
+      assertClose([energy, error], expected, { tolerance: 1e-5, what });
+      const own = mask64.slice(sample * weights, (sample + 1) * weights);
+      assert.is(removed, own.filter((value) => value === 0).length, what);
+      const other = costsIn(others, samples, sample);
+      assert.equal([other.energy, other.error, other.removed], [energy, error, 0], what);
+    }
+    for (const held of [changed, mask, costs, withoutMask, problem, model]) held.dispose();
+  }
 });
 
 spade("exact OBS gives the golden weights of a fixed count a row", async () => {

@@ -48,6 +48,8 @@ export type Transfer =
       readonly source: Storage;
       readonly target: Storage;
       readonly byteLength: number;
+      /** Whether what the copies before put into the target stays, beside this; default false. */
+      readonly joins?: boolean;
       /** In bytes; default 0. */
       readonly sourceOffset?: number;
       readonly targetOffset?: number;

@@ -64,8 +64,10 @@ function isDispatch(step: Step): step is Runnable {
 function spread(step: Step, ran: boolean): void {
   if (isDispatch(step)) spreadDispatch(step, ran);
   else if (step.kind === "replay") for (const inner of step.commands) spread(inner, ran);
-  else if (step.kind === "copy") step.target.problem = step.source.problem;
-  else if (step.kind === "read") step.waiter.error ??= step.source.problem;
+  else if (step.kind === "copy") {
+    const { source, target, joins = false } = step;
+    target.problem = source.problem ?? (joins ? target.problem : undefined);
+  } else if (step.kind === "read") step.waiter.error ??= step.source.problem;
   else step.storage.problem = undefined;
 }
 

@@ -1,6 +1,6 @@
 import { ValueError } from "../gpu/errors.js";
 
-/** The activations that matmul and convolution can apply in their epilogue. */
+/** The activations that matmul, convolution and batch norm can apply in their epilogue. */
 export type FusedActivation = "relu" | "leakyRelu" | "tanh" | "sigmoid";
 
 /** What an op's `activation` option takes; `slope` is the leaky ReLU's. */
@@ -18,7 +18,7 @@ export const ACTIVATION_CODE: Readonly<Record<FusedActivation, number>> = {
   sigmoid: 4,
 };
 
-/** Whether matmul and convolution can apply an activation themselves. */
+/** Whether matmul, convolution and batch norm can apply an activation themselves. */
 export function isFusedActivation(name: string): name is FusedActivation {
   return Object.hasOwn(ACTIVATION_CODE, name);
 }

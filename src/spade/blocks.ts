@@ -23,21 +23,6 @@ export interface BlocksCall extends ColumnRange {
   readonly software: boolean;
 }
 
-export interface BlocksTensors {
-  /** [samples, groups, size] */
-  readonly scale: Tensor;
-  /** [samples · groups, size, size]; without it weights are only chosen, and `w` stays as it is. */
-  readonly u?: Tensor;
-  /** u32 [samples, blocks]; without it as many weights of a block go as its mask has zeros. */
-  readonly counts?: Tensor;
-  /** [samples, groups, size, outputs] */
-  readonly w: Tensor;
-  /** As w; written. */
-  readonly mask: Tensor;
-  /** Of `errorsOf`; written. */
-  readonly errors: Tensor;
-}
-
 /** Room for the errors of so many columns: a column's in whole vec4. */
 export function errorsOf({ gpu, shape: [samples, groups, , outputs] }: Tensor, columns: number): Tensor {
   return empty(gpu, [samples * groups, columns, 4 * Math.ceil(outputs / 4)]);
@@ -51,7 +36,13 @@ export function columnsTogether(blockSize: number): number {
   return blockSize * Math.max(1, Math.round(TOGETHER / blockSize));
 }
 
-const blocksKernel = defineKernel<BlocksCall>({
+/**
+ * Chooses the weights of all blocks from `first` to `end`, and with u passes their errors on as far as `end`. scale:
+ * [samples, groups, size]; u: [samples · groups, size, size], without it weights are only chosen, and w stays as it is;
+ * counts: u32 [samples, blocks], without it as many weights of a block go as its mask has zeros; w, mask: [samples, groups,
+ * size, outputs]; errors: of `errorsOf`, written.
+ */
+export const blocksKernel = defineKernel<BlocksCall>({
   name: "spade_blocks",
   wgsl: blocksWgsl,
   bindings: {
@@ -68,7 +59,11 @@ const blocksKernel = defineKernel<BlocksCall>({
     WORKGROUP_SIZE: lanesOf(software),
   }),
   uniforms: ({ w, counts, errors }, call) => ({
-    ...sizesOf(w, errors),
+    samples: w[0],
+    groups: w[1],
+    size: w[2],
+    outputs: w[3],
+    room: errors[1],
     first: call.first,
     end: call.end,
     block_size: call.blockSize,
@@ -79,28 +74,13 @@ const blocksKernel = defineKernel<BlocksCall>({
     parts: partsOf(w, call),
   }),
   grid: ({ w }, limits, call) => gridFor(w[0] * partsOf(w, call), 1, limits),
-  work: ({ w }, call) => workOf(w, call),
+  work: ({ w }, { first, end, blockSize }) =>
+    ((40 + end - first + blockSize) * sizeOf(w) * (end - first)) / w[2],
 });
-
-const sizesOf = ([samples, groups, size, outputs]: readonly number[], [, room]: readonly number[]) => ({
-  samples,
-  groups,
-  size,
-  outputs,
-  room,
-});
-
-const workOf = (w: readonly number[], { first, end, blockSize }: BlocksCall): number =>
-  ((40 + end - first + blockSize) * sizeOf(w) * (end - first)) / w[2];
 
 const lanesOf = (software: boolean): number => (software ? 64 : 256);
 
 /** Workgroups a sample: with a pattern the rows do not know of each other. */
 function partsOf([, groups, , outputs]: readonly number[], { pattern, software }: BlocksCall): number {
   return pattern ? Math.ceil((groups * outputs) / lanesOf(software)) : 1;
-}
-
-/** Chooses the weights of all blocks from `first` to `end`, and with u passes their errors on as far as `end`. */
-export function runBlocks({ scale, u, counts, w, mask, errors }: BlocksTensors, call: BlocksCall): void {
-  blocksKernel.run({ scale, u, counts, w, mask, errors }, call);
 }

@@ -101,7 +101,7 @@ export async function calibrate(
 
 /**
  * As `calibrate`.
- * @param factored whether factors will be wanted: each layer's are then begun behind its Hessian, and not waited for
+ * @param factored whether factors will be wanted: they are then begun behind the Hessians, a layer's that the CPU makes behind its own, and not waited for
  */
 export async function calibrateFor(
   model: Sequential,
@@ -302,7 +302,8 @@ function planOf(
     const { weight } = layer.parameters;
     const groups = layer instanceof Conv2d ? (layer.config.groups ?? 1) : 1;
     const size = layer instanceof Conv2d ? weight.size / weight.shape[0] : weight.shape[0];
-    return Math.max(groups * size * size, weight.size);
+    // A layer's weights and what changes in them stand side by side.
+    return Math.max(groups * size * size, 2 * weight.size);
   });
   const together = Math.floor(MOST_BYTES / (4 * Math.max(1, ...matrices)));
   const batch = Math.max(1, Math.min(shape[0], Math.floor(affordable / images), together));

@@ -23,7 +23,7 @@ interface StepCall {
   readonly blocks: number;
 }
 
-/** The problems of one size among all that are factored together. */
+/** The problems of one tensor of Hessians among all that are factored together. */
 interface Part {
   readonly h: Tensor;
   /** Number of the first one, and where in m it begins. */

@@ -9,10 +9,10 @@ import type { Constants } from "../gpu/wgsl.js";
 import { adapterTraits } from "../ops/matmul_plan.js";
 import { mul } from "../ops/elementwise.js";
 import { copy, empty, type Tensor, tensor } from "../tensor.js";
-import { type ColumnRange, columnsTogether, errorsOf, type Pattern, runBlocks } from "./blocks.js";
+import { blocksKernel, type ColumnRange, columnsTogether, errorsOf, type Pattern } from "./blocks.js";
 import type { Factors, LayerProblem, Solution } from "./layer_problem.js";
 import { maskOf } from "./selection.js";
-import { isSolvedWhole, solveWhole } from "./whole_layers.js";
+import { isSolvedWhole, packs, solvePacked } from "./whole_layers.js";
 
 interface TailCall extends ColumnRange {
   readonly software: boolean;
@@ -93,15 +93,27 @@ export interface FastSpadeOptions {
   readonly software?: boolean;
 }
 
-/** Layers of as many samples each. @returns in their order */
+/** @returns in the order of the layers */
 export function fastSpade(jobs: readonly LayerJob[], options: FastSpadeOptions): Solution[] {
   const isWhole = options.threshold === "layer" && options.pattern === undefined;
-  const together = jobs.filter((job) => isWhole && options.software !== false && isSolvedWhole(job));
-  const solutions = solveWhole(together);
-  return jobs.map((job) => {
-    const at = together.indexOf(job);
-    return at < 0 ? solveByBlocks(job, options) : solutions[at];
-  });
+  const whole = jobs.filter((job) => isWhole && options.software !== false && isSolvedWhole(job));
+  const solutions = new Map<LayerJob, Solution>();
+  try {
+    for (const group of packs(whole))
+      for (const [index, solution] of solvePacked(group).entries()) solutions.set(group[index], solution);
+    return jobs.map((job) => {
+      const solution = solutions.get(job) ?? solveByBlocks(job, options);
+      solutions.set(job, solution);
+      return solution;
+    });
+  } catch (error) {
+    disposeSolutions([...solutions.values()]);
+    throw error;
+  }
+}
+
+export function disposeSolutions(solutions: readonly Solution[]): void {
+  for (const { weights, mask } of solutions) for (const held of [weights, mask]) held.dispose();
 }
 
 /** A dispatch for the blocks of so many columns, another for what their errors change behind them. */
@@ -113,7 +125,7 @@ function solveByBlocks(job: LayerJob, options: FastSpadeOptions): Solution {
   const { pattern, threshold, software = traits.software } = options;
   const behind = (software && sharedTails[traits.lanes]) || tail;
   const given = countsOf(job, options);
-  const solved = gpu.scope(() => {
+  const solve = () => {
     const { u, scale, alive } = factors;
     // What the whole layer's costs remove of each block is in its mask.
     const isGiven = threshold === "block" || pattern !== undefined;
@@ -126,13 +138,16 @@ function solveByBlocks(job: LayerJob, options: FastSpadeOptions): Solution {
     for (let first = 0; first < size; first += step) {
       const range = { first, end: Math.min(first + step, size) };
       const call = { ...range, blockSize, pattern, software };
-      runBlocks({ scale, u, counts, w: weights, mask, errors }, call);
+      blocksKernel.run({ scale, u, counts, w: weights, mask, errors }, call);
       if (range.end < size) behind.run({ errors, u, w: weights }, { ...range, software });
     }
     return { weights, mask };
-  });
-  given.dispose();
-  return { ...solved, damping: factors.damping };
+  };
+  try {
+    return { ...gpu.scope(solve), damping: factors.damping };
+  } finally {
+    given.dispose();
+  }
 }
 
 /** u32 [samples, 1] for the whole layer, or [samples, blocks]: the same share of each. */

@@ -40,7 +40,7 @@ export interface Solved extends Solution {
 
 /** What a layer's weights cost a sample. */
 export interface Costs {
-  /** tr(W H Wᵀ) of the dense weights, half of N times ‖W X‖². */
+  /** tr(W H Wᵀ) of the dense weights, 2/N times ‖W X‖². */
   readonly energy: number;
   /** tr(Δ H Δᵀ) of the difference to them. */
   readonly error: number;
@@ -135,7 +135,8 @@ export class LayerProblem {
     return this.known as Promise<Factors>;
   }
 
-  get hasFactors(): boolean {
+  /** Whether its factors are there or on their way. */
+  get isBegun(): boolean {
     return this.known !== undefined;
   }
 
@@ -271,7 +272,7 @@ export class LayerProblem {
 
 /** Begins the factors of layers that have none yet: on the device, of those together that it is to factor, else on the CPU. */
 export function beginFactors(problems: readonly LayerProblem[]): void {
-  const missing = problems.filter(({ hasFactors }) => !hasFactors);
+  const missing = problems.filter(({ isBegun }) => !isBegun);
   const groups = deviceGroups(missing);
   const onDevice = new Set(groups.flat());
   for (const problem of missing) if (!onDevice.has(problem)) problem.begin();

@@ -1,7 +1,7 @@
 /** Which weights go: exact counts of the smallest scores, and n:m patterns. */
 import { adapterTraits } from "../ops/matmul_plan.js";
 import { empty, type Tensor } from "../tensor.js";
-import { errorsOf, type Pattern, runBlocks } from "./blocks.js";
+import { blocksKernel, errorsOf, type Pattern } from "./blocks.js";
 
 /**
  * The mask of whole layers: 0 for the weights with the smallest w² · scale.
@@ -17,7 +17,7 @@ export function maskOf(w: Tensor, scale: Tensor, which: Tensor | Pattern): Tenso
   const { software } = adapterTraits(gpu);
   const call = { first: 0, end: shape[2], blockSize: shape[2], pattern, software };
   gpu.scope(() => {
-    runBlocks({ scale, counts, w, mask, errors: errorsOf(w, shape[2]) }, call);
+    blocksKernel.run({ scale, counts, w, mask, errors: errorsOf(w, shape[2]) }, call);
   });
   return mask;
 }

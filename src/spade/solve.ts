@@ -44,7 +44,7 @@ async function solveBatch(
   const solutions = new Map<LayerProblem, Solved>();
   // Random draws of a layer come from a stream of its own.
   const streamOf = ({ name }: LayerProblem): number => calibration.layers.indexOf(name);
-  for (const group of solvedTogether(inOrder)) {
+  for (const group of groupsToSolve(inOrder)) {
     if (needsFactors(options)) await Promise.all(group.map((problem) => problem.factors()));
     factored = performance.now();
     const solved = await solveLayers(group, options, streamOf);
@@ -73,7 +73,7 @@ async function solveBatch(
  * Layers that the device factors together are solved together. Of those that the CPU factors first one, then two, then four:
  * while some are solved it is at the next ones.
  */
-function solvedTogether(problems: readonly LayerProblem[]): LayerProblem[][] {
+function groupsToSolve(problems: readonly LayerProblem[]): LayerProblem[][] {
   const groups: LayerProblem[][] = [];
   const left = new Set(problems);
   let most = 1;

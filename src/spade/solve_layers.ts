@@ -1,8 +1,8 @@
-/** One layer by the solver that is asked for. */
+/** Layers by the solver that is asked for. */
 import { ValueError } from "../gpu/errors.js";
 import { chooseOnly } from "./baselines.js";
 import { exactSpade } from "./exact_spade.js";
-import { fastSpade, type LayerJob } from "./fast_spade.js";
+import { disposeSolutions, fastSpade, type LayerJob } from "./fast_spade.js";
 import type { LayerProblem, Solution, Solved } from "./layer_problem.js";
 import type { SolveOptions } from "./options.js";
 import { removedByPattern } from "./selection.js";
@@ -72,7 +72,12 @@ export async function solveLayers(
   if (solver === "fastspade") {
     const jobs = await Promise.all(missing.map((problem) => jobOf(problem, options)));
     const solutions = fastSpade(jobs, { threshold, pattern });
-    for (const [index, problem] of missing.entries()) keep(problem, solutions[index]);
+    try {
+      for (const [index, problem] of missing.entries()) keep(problem, solutions[index]);
+    } finally {
+      const kept = new Set(missing.map((problem) => problem.solved.get(keyOf(problem))?.weights));
+      disposeSolutions(solutions.filter(({ weights }) => !kept.has(weights)));
+    }
   } else {
     for (const problem of missing) {
       const removed = removedOf(problem, options);

@@ -2,7 +2,7 @@
 import layersWgsl from "../../shaders/spade_layers.wgsl";
 import { defineKernel, gridFor } from "../gpu/kernel.js";
 import { adapterTraits } from "../ops/matmul_plan.js";
-import { empty, tensor } from "../tensor.js";
+import { empty, type Tensor, tensor } from "../tensor.js";
 import { columnsTogether } from "./blocks.js";
 import type { LayerJob } from "./fast_spade.js";
 import { MOST_BYTES } from "./gram.js";
@@ -25,10 +25,12 @@ interface LayersCall {
   readonly work: number;
 }
 
+/** What choosing costs a weight, in updates of one. */
+const COLUMN = 400;
 /** Words of a record. */
 const RECORD = 12;
 
-const kernel = defineKernel<LayersCall>({
+const layersKernel = defineKernel<LayersCall>({
   name: "spade_layers",
   wgsl: layersWgsl,
   bindings: {
@@ -36,7 +38,7 @@ const kernel = defineKernel<LayersCall>({
     scale: "read",
     u: "read",
     w: "readWrite",
-    mask: "readWrite",
+    mask: "write",
     keys: "readWrite",
     errors: "readWrite",
   },
@@ -46,7 +48,7 @@ const kernel = defineKernel<LayersCall>({
     LANES: lanes,
     WIDE: lanes * Math.ceil(WIDE / lanes),
   }),
-  shape: () => ({}),
+  shape: ({ w }) => ({ mask: w }),
   uniforms: (_shapes, { problems }) => ({ problems }),
   grid: (_shapes, limits, { problems }) => gridFor(problems, 1, limits),
   work: (_shapes, { work }) => work,
@@ -59,36 +61,40 @@ export function isSolvedWhole({ problem: { groups, outputs, h }, blockSize }: La
   return software && LANES.includes(lanes) && fits;
 }
 
-/** As many layers together as fit into a binding. @returns in their order */
-export function solveWhole(jobs: readonly LayerJob[]): Solution[] {
-  const groups: LayerJob[][] = [];
+/** As many layers together as fit into a binding. */
+export function packs(jobs: readonly LayerJob[]): LayerJob[][] {
+  const all: LayerJob[][] = [];
   let room = 0;
   for (const job of jobs) {
-    const bytes = job.factors.u.byteLength;
+    const { samples, size, outputs, dense } = job.problem;
+    const scratch = 16 * samples * size * Math.ceil(outputs / 4);
+    const bytes = Math.max(job.factors.u.byteLength, dense.byteLength, scratch);
     if (bytes > room) {
-      groups.push([]);
+      all.push([]);
       room = MOST_BYTES;
     }
-    groups[groups.length - 1].push(job);
+    all[all.length - 1].push(job);
     room -= bytes;
   }
-  return groups.flatMap(solveTogether);
+  return all;
 }
 
-function solveTogether(jobs: readonly LayerJob[]): Solution[] {
+/** Of `packs`. @returns in the order of the layers */
+export function solvePacked(jobs: readonly LayerJob[]): Solution[] {
   const { gpu } = jobs[0].problem.h;
   const { words, work, scratch } = recordsOf(jobs);
   const records = tensor(gpu, words, [words.length / 4, 4]);
-  const { solutions } = gpu.scope(() => {
+  // A single layer's tensors that are only read are where they are.
+  const joined = (tensors: readonly Tensor[]): Tensor =>
+    tensors.length === 1 ? tensors[0] : packed(tensors);
+  const solve = () => {
     const w = packed(jobs.map(({ problem }) => problem.dense));
-    const mask = empty(gpu, w.shape);
-    kernel.run(
+    const { mask } = layersKernel.run(
       {
         records,
-        scale: packed(jobs.map(({ factors }) => factors.scale)),
-        u: packed(jobs.map(({ factors }) => factors.u)),
+        scale: joined(jobs.map(({ factors }) => factors.scale)),
+        u: joined(jobs.map(({ factors }) => factors.u)),
         w,
-        mask,
         keys: empty(gpu, [scratch, 4], { dtype: "u32" }),
         errors: empty(gpu, [scratch, 4]),
       },
@@ -101,45 +107,49 @@ function solveTogether(jobs: readonly LayerJob[]): Solution[] {
       },
     );
     let at = 0;
-    return {
-      solutions: jobs.map(({ problem: { dense } }) => {
-        const [weights, own] = [unpacked(w, at, dense), unpacked(mask, at, dense)];
-        at += dense.size;
-        return { weights, mask: own };
-      }),
-    };
-  });
-  records.dispose();
-  return solutions.map((solution, index) => ({ ...solution, damping: jobs[index].factors.damping }));
+    return jobs.map(({ problem: { dense }, factors: { damping } }): Solution => {
+      const [weights, own] = [unpacked(w, at, dense), unpacked(mask, at, dense)];
+      at += dense.size;
+      return { weights, mask: own, damping };
+    });
+  };
+  try {
+    return gpu.scope(solve);
+  } finally {
+    records.dispose();
+  }
 }
 
 /** A record a layer and sample, and the vec4 of scratch that they take together. */
 function recordsOf(jobs: readonly LayerJob[]) {
-  const all: { readonly cost: number; readonly words: number[] }[] = [];
-  let [weights, factors, inputs, scratch, work] = [0, 0, 0, 0, 0];
+  const all: { readonly work: number; readonly words: number[] }[] = [];
+  let [weights, factors, inputs, scratch] = [0, 0, 0, 0];
   for (const { problem, blockSize, removed } of jobs) {
     const { samples, size, outputs } = problem;
-    const step = columnsTogether(blockSize);
     for (let sample = 0; sample < samples; sample++) {
       const places = [weights, factors, inputs, scratch];
-      const words = [size, outputs, blockSize, removed, ...places, Math.min(step, size), 0, 0, 0];
-      all.push({ cost: size * outputs, words });
+      const step = Math.min(columnsTogether(blockSize), size);
+      const words = [size, outputs, blockSize, removed, ...places, step, 0, 0, 0];
+      all.push({ work: (size + COLUMN) * size * outputs, words });
       weights += size * outputs;
       factors += size * size;
       inputs += size;
       scratch += size * Math.ceil(outputs / 4);
-      work += size * size * outputs + 100 * size * outputs;
     }
   }
-  return { words: Uint32Array.from(dealt(all).flatMap(({ words }) => words)), work, scratch };
+  const sorted = all.sort((a, b) => b.work - a.work);
+  const words = Uint32Array.from(dealt(sorted).flatMap((record) => record.words));
+  return { words, work: all.reduce((sum, { work }) => sum + work, 0), scratch };
 }
 
 /**
- * In an order in which the first half takes about as long as the second: lavapipe gives each of two threads one of them.
- * The dearest goes to one half, the next two to the other one, and so on.
+ * In an order in which the first half takes about as long as the second, and so on in each half: lavapipe gives each of its
+ * threads one run of neighbors. The dearest goes to one half, the next two to the other one, and so on.
+ * @param sorted from the dearest on
  */
-function dealt<T extends { readonly cost: number }>(all: readonly T[]): T[] {
-  const sorted = [...all].sort((a, b) => b.cost - a.cost);
+function dealt<T>(sorted: readonly T[]): T[] {
+  if (sorted.length <= 2) return [...sorted];
   const isFirst = (index: number): boolean => index % 4 === 0 || index % 4 === 3;
-  return [...sorted.filter((_, index) => isFirst(index)), ...sorted.filter((_, index) => !isFirst(index))];
+  const half = (first: boolean): T[] => dealt(sorted.filter((_, index) => isFirst(index) === first));
+  return [...half(true), ...half(false)];
 }
