@@ -7,7 +7,8 @@
 // Counts are exact: of equal scores the first ones go, row by row. The tensors of all layers stand one behind the other, a
 // problem's at the places of its record: w, mask: [size, outputs]; u: [size, size], upper; scale: [size]; keys (scratch, the
 // bits of the scores, which are not negative and so order as these): [size, quads]; errors (scratch): [size, quads], quads =
-// outputs in whole vec4. records: [problems], of three vec4 each. For software adapters, where a load costs many times a
+// outputs in whole vec4. records: [problems], of three vec4 each. With STEPS only the columns from `first` to `end`, whose errors
+// spade_tail passes on by all cores; the limit of the whole layer stays among the keys meanwhile. For software adapters, where a load costs many times a
 // multiply-add, threads are few, and what stands in the text twice takes twice as long to compile.
 
 // The subgroup must have at least LANES lanes, which divide MOST_COLUMNS and WIDE.
@@ -18,12 +19,15 @@ const WORKGROUP_SIZE: u32 = 16u;
 const MOST_COLUMNS: u32 = 16u;
 const WIDE: u32 = 24u;
 const LANES: u32 = 4u;
+const STEPS: bool = false;
 const LOADS_U: u32 = MOST_COLUMNS / LANES;
 const LOADS_WIDE: u32 = WIDE / LANES;
 // @end
 
 struct Params {
   problems: u32,
+  first: u32,
+  end: u32,
 }
 
 struct Problem {
@@ -40,6 +44,8 @@ struct Problem {
   scratch_at: u32,
   // Columns, whole blocks of them, that take the errors of all before them at once.
   step: u32,
+  // Of the keys.
+  limit_at: u32,
 }
 
 @group(0) @binding(0) var<storage, read> records: array<vec4u>;
@@ -73,8 +79,8 @@ var<workgroup> found: Found;
 fn problem_of(number: u32) -> Problem {
   let a = records[3u * number];
   let b = records[3u * number + 1u];
-  let c = records[3u * number + 2u].x;
-  return Problem(a.x, a.y, (a.y + 3u) / 4u, a.z, a.w, b.x, b.y, b.z, b.w, c);
+  let c = records[3u * number + 2u].xy;
+  return Problem(a.x, a.y, (a.y + 3u) / 4u, a.z, a.w, b.x, b.y, b.z, b.w, c.x, c.y);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -96,15 +102,24 @@ fn main(
   let u_at = p.u_at + subgroup_lane % LANES;
 
   var value: array<vec4f, MOST_COLUMNS>;
+  // Columns before `ready` have taken all errors before `first`.
+  var first = 0u;
+  var ready = p.step;
+  var last = p.size;
   // The first turn is the whole layer's.
   var is_layer = true;
   var of_layer = Limit(0u, 0u, 0u);
-  // Columns that have taken all errors before `first`.
-  var first = 0u;
-  var ready = p.step;
-  var start = 0u;
-  while (start < p.size) {
-    let end = select(min(start + p.block_size, p.size), p.size, is_layer);
+  if (STEPS) {
+    first = params.first;
+    last = min(params.end, p.size);
+    ready = last;
+    is_layer = first == 0u;
+    let known = keys[p.limit_at];
+    of_layer = Limit(known.x, known.y, known.z);
+  }
+  var start = first;
+  while (start < last) {
+    let end = select(min(start + p.block_size, last), p.size, is_layer);
     var wanted = p.removed;
     if (is_layer) {
       for (var c = 0u; c < p.size; c++) {
@@ -187,6 +202,7 @@ fn main(
     if (is_layer) {
       is_layer = false;
       of_layer = limit;
+      if (STEPS && lane == 0u) { keys[p.limit_at] = vec4u(limit.key, limit.known, limit.place, 0u); }
       continue;
     }
 

@@ -17,6 +17,8 @@ struct Params {
   first: u32,
   end: u32,
   room: u32,
+  // Columns of errors before the first one.
+  skipped: u32,
 }
 
 @group(0) @binding(0) var<storage, read> errors: array<vec4f>;
@@ -39,7 +41,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   var error: array<vec4f, BLOCKS_R>;
   // Behind the last row and column what is read is not used.
   let quads = (params.outputs + 3u) / 4u;
-  var error_at = problem * params.room * quads + row / 4u;
+  var error_at = (problem * params.room + params.skipped) * quads + row / 4u;
   var u_at = (problem * params.size + params.first) * params.size + column;
   for (var j = params.first; j < params.end; j++) {
     // @unroll

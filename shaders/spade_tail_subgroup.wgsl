@@ -22,6 +22,8 @@ struct Params {
   first: u32,
   end: u32,
   room: u32,
+  // Columns of errors before the first one.
+  skipped: u32,
 }
 
 @group(0) @binding(0) var<storage, read> errors: array<vec4f>;
@@ -66,7 +68,7 @@ fn main(
   var error: array<vec4f, TILE_R>;
   // Behind the last row and column what is read is not used; behind the last j errors count as zero.
   let quads = (params.outputs + 3u) / 4u;
-  var error_at = problem * params.room * quads + row / 4u;
+  var error_at = (problem * params.room + params.skipped) * quads + row / 4u;
   var u_at = (problem * params.size + params.first) * params.size + column + lane * TILE_K;
   for (var j = params.first; j < params.end; j += 4u) {
     let there = vec4<bool>(true, j + 1u < params.end, j + 2u < params.end, j + 3u < params.end);

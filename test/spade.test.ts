@@ -54,6 +54,7 @@ import { rowsOnHost } from "../src/spade/greedy_host.js";
 import { costsIn, LayerProblem, type Solution } from "../src/spade/layer_problem.js";
 import { fastPass } from "../src/spade/network.js";
 import { solveLayers } from "../src/spade/solve_layers.js";
+import { isSolvedWhole, solvePacked } from "../src/spade/whole_layers.js";
 import { assertClose, assertExact } from "./helpers/compare.js";
 import { assertRejects } from "./helpers/errors.js";
 import { type GoldenFiles, goldenCases } from "./helpers/golden.js";
@@ -322,6 +323,12 @@ spade("layers that are solved side by side are as each alone, also where scores 
     const { problem, factors, removed, ratio } = job;
     const [alone] = fastSpade([job], { threshold: "layer" });
     const [apart] = fastSpade([job], { threshold: "layer", software: false });
+    if (isSolvedWhole(job)) {
+      const [inSteps] = solvePacked([job], true);
+      assertExact(await inSteps.mask.data(), await alone.mask.data(), `case ${index}, in steps`);
+      assertClose(await inSteps.weights.data(), [...(await alone.weights.data())], { tolerance: 1e-5 });
+      for (const held of [inSteps.weights, inSteps.mask]) held.dispose();
+    }
     const read = ({ weights, mask }: Solution) => Promise.all([weights.data(), mask.data()]);
     const [[w, mask], own, other] = await Promise.all([solutions[index], alone, apart].map(read));
     const what = `case ${index}`;

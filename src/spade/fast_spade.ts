@@ -2,78 +2,14 @@
  * FastSPADE: block OBS (Frantar and Alistarh, SparseGPT, 2023). Columns go from left to right; what removing a weight
  * costs is made up for, as well as can be, by the weights of its row that come after it.
  */
-import tailWgsl from "../../shaders/spade_tail.wgsl";
-import subgroupTailWgsl from "../../shaders/spade_tail_subgroup.wgsl";
-import { defineKernel, gridFor, type Kernel } from "../gpu/kernel.js";
-import type { Constants } from "../gpu/wgsl.js";
 import { adapterTraits } from "../ops/matmul_plan.js";
 import { mul } from "../ops/elementwise.js";
 import { copy, empty, type Tensor, tensor } from "../tensor.js";
-import { blocksKernel, type ColumnRange, columnsTogether, errorsOf, type Pattern } from "./blocks.js";
+import { blocksKernel, columnsTogether, errorsOf, type Pattern } from "./blocks.js";
 import type { Factors, LayerProblem, Solution } from "./layer_problem.js";
 import { maskOf } from "./selection.js";
+import { passOn } from "./tails.js";
 import { isSolvedWhole, packs, solvePacked } from "./whole_layers.js";
-
-interface TailCall extends ColumnRange {
-  readonly software: boolean;
-}
-
-function tailKernel(
-  name: string,
-  wgsl: string,
-  tile: (software: boolean, outputs: number) => TailTile,
-): Kernel<TailCall> {
-  return defineKernel<TailCall>({
-    name,
-    wgsl,
-    bindings: { errors: "read", u: "read", w: "readWrite" },
-    shape: () => ({}),
-    constants: ({ w }, { software }) => tile(software, w[3]).constants,
-    uniforms: ({ w: [samples, groups, size, outputs], errors }, { first, end }) => ({
-      problems: samples * groups,
-      size,
-      outputs,
-      first,
-      end,
-      room: errors[1],
-    }),
-    grid: ({ w: [samples, groups, size, outputs] }, limits, { end, software }) => {
-      const { rows, columns, perGroup } = tile(software, outputs);
-      const tiles = Math.ceil(outputs / rows) * Math.ceil((size - end) / columns);
-      return gridFor(samples * groups * tiles, perGroup, limits);
-    },
-    work: ({ w }, { first, end }) => 2 * w[0] * w[1] * w[3] * (w[2] - end) * (end - first),
-  });
-}
-
-/** Rows and columns that an invocation, or a workgroup that shares its loads, computes; how many of them a workgroup holds. */
-interface TailTile {
-  readonly rows: number;
-  readonly columns: number;
-  readonly perGroup: number;
-  readonly constants: Constants;
-}
-
-const tail = tailKernel("spade_tail", tailWgsl, (software, outputs) => {
-  // Loads are dear on software adapters, which have few lanes to fill.
-  const [rows, columns, perGroup] = software ? [outputs > 8 ? 16 : 8, 8, 16] : [4, 4, 64];
-  return { rows, columns, perGroup, constants: { TILE_R: rows, TILE_K: columns, WORKGROUP_SIZE: perGroup } };
-});
-
-/** On software adapters, by lanes of a subgroup. */
-const sharedTails: Readonly<Record<number, Kernel<TailCall>>> = {
-  4: sharedTail(4, 16, 8),
-  8: sharedTail(8, 8, 4),
-};
-
-/** @param mostRows of the rows and columns that a lane loads */
-function sharedTail(lanes: number, mostRows: number, columns: number): Kernel<TailCall> {
-  return tailKernel("spade_tail_subgroup", subgroupTailWgsl, (_software, outputs) => {
-    const rows = Math.min(mostRows, 4 * Math.ceil(outputs / (4 * lanes)));
-    const constants = { LANES: lanes, TILE_R: rows, TILE_K: columns };
-    return { rows: rows * lanes, columns: columns * lanes, perGroup: 1, constants };
-  });
-}
 
 /** A layer of some samples. */
 export interface LayerJob {
@@ -121,9 +57,7 @@ function solveByBlocks(job: LayerJob, options: FastSpadeOptions): Solution {
   const { problem, factors, blockSize } = job;
   const { dense, size } = problem;
   const { gpu } = dense;
-  const traits = adapterTraits(gpu);
-  const { pattern, threshold, software = traits.software } = options;
-  const behind = (software && sharedTails[traits.lanes]) || tail;
+  const { pattern, threshold, software = adapterTraits(gpu).software } = options;
   const given = countsOf(job, options);
   const solve = () => {
     const { u, scale, alive } = factors;
@@ -139,7 +73,7 @@ function solveByBlocks(job: LayerJob, options: FastSpadeOptions): Solution {
       const range = { first, end: Math.min(first + step, size) };
       const call = { ...range, blockSize, pattern, software };
       blocksKernel.run({ scale, u, counts, w: weights, mask, errors }, call);
-      if (range.end < size) behind.run({ errors, u, w: weights }, { ...range, software });
+      if (range.end < size) passOn({ errors, u, w: weights }, { ...range, from: first, software });
     }
     return { weights, mask };
   };
