@@ -29,7 +29,7 @@ interface LayersCall {
 }
 
 /** What choosing costs a weight, in updates of one. */
-const COLUMN = 400;
+const CHOICE = 400;
 /** Words of a record. */
 const RECORD = 12;
 
@@ -163,7 +163,7 @@ function recordsOf(jobs: readonly LayerJob[]) {
       const places = [weights, factors, inputs, scratch];
       const step = Math.min(columnsTogether(blockSize), size);
       const words = [size, outputs, blockSize, removed, ...places, step];
-      all.push({ work: (size + COLUMN) * size * outputs, words });
+      all.push({ work: (size + CHOICE) * size * outputs, words });
       weights += size * outputs;
       factors += size * size;
       inputs += size;
