@@ -350,6 +350,30 @@ spade("layers that are solved side by side are as each alone, also where scores 
   assert.is(gpu.memory().tensors, tensors);
 });
 
+spade(
+  "solves at the same time with the same options share what they find, and leave nothing behind",
+  async () => {
+    const gpu = await sharedGpu();
+    const { tensors } = gpu.memory();
+    const model = buildModel(gpu, [dense(20, 12), activation("relu"), dense(12, 5)], { seed: 1 });
+    const sample = randomUniform(gpu, [1, 20], { seed: 2 });
+    for (const solver of ["fastspade", "spade", "magnitude"] as const) {
+      const calibration = await calibrate(model, sample, { samples: 16, layers: ["0", "2"] });
+      const both = await Promise.all([
+        solve(calibration, { ratios: 0.5, solver }),
+        solve(calibration, { ratios: 0.5, solver }),
+      ]);
+      const [first, second] = await Promise.all(both.map(([trace]) => trace.masks["0"].data()));
+      assertExact(first, [...second], solver);
+      for (const trace of both.flat()) trace.dispose();
+      calibration.dispose();
+    }
+    sample.dispose();
+    model.dispose();
+    assert.is(gpu.memory().tensors, tensors);
+  },
+);
+
 spade("what a solution costs is as in float64: energy, error, zeros", async () => {
   const gpu = await sharedGpu();
   const cases = [

@@ -65,24 +65,33 @@ export async function solveLayers(
   const { solver = "fastspade", threshold = "layer", seed = 0, blockSize, groupSize, pattern } = options;
   const keyOf = ({ name }: LayerProblem): string =>
     JSON.stringify([solver, ratioOf(options, name), threshold, seed, blockSize, groupSize, pattern]);
-  const missing = problems.filter((problem) => !problem.solved.has(keyOf(problem)));
-  const keep = (problem: LayerProblem, made: Solution): void => {
-    problem.solved.set(keyOf(problem), problem.keep(made));
-  };
-  if (solver === "fastspade") {
-    const jobs = await Promise.all(missing.map((problem) => jobOf(problem, options)));
-    const solutions = fastSpade(jobs, { threshold, pattern });
+  // Asked again behind each wait: another solve with the same options may have been faster.
+  const isMissing = (problem: LayerProblem): boolean => !problem.solved.has(keyOf(problem));
+  const keep = (made: readonly (readonly [LayerProblem, Solution])[]): void => {
     try {
-      for (const [index, problem] of missing.entries()) keep(problem, solutions[index]);
+      for (const [problem, solution] of made)
+        if (isMissing(problem)) problem.solved.set(keyOf(problem), problem.keep(solution));
     } finally {
-      const kept = new Set(missing.map((problem) => problem.solved.get(keyOf(problem))?.weights));
-      disposeSolutions(solutions.filter(({ weights }) => !kept.has(weights)));
+      // What came too late, or behind an error.
+      const isKept = ([problem, { weights }]: (typeof made)[number]): boolean =>
+        problem.solved.get(keyOf(problem))?.weights === weights;
+      disposeSolutions(made.filter((one) => !isKept(one)).map(([, solution]) => solution));
     }
+  };
+  const missing = problems.filter(isMissing);
+  if (solver === "fastspade") {
+    const all = await Promise.all(missing.map((problem) => jobOf(problem, options)));
+    const jobs = all.filter(({ problem }) => isMissing(problem));
+    const solutions = fastSpade(jobs, { threshold, pattern });
+    keep(jobs.map(({ problem }, index) => [problem, solutions[index]]));
   } else {
     for (const problem of missing) {
-      const removed = removedOf(problem, options);
-      if (solver === "spade") keep(problem, await exactly(problem, options, removed));
-      else keep(problem, chooseOnly(problem, { solver, removed, pattern, seed, stream: streamOf(problem) }));
+      const choice = { removed: removedOf(problem, options), pattern, seed, stream: streamOf(problem) };
+      const solution =
+        solver === "spade"
+          ? await exactly(problem, options, choice.removed)
+          : chooseOnly(problem, { solver, ...choice });
+      keep([[problem, solution]]);
     }
   }
   return problems.map((problem) => problem.solved.get(keyOf(problem)) as Solved);
