@@ -255,7 +255,7 @@ fn zeros_of(p: Problem, limit: Limit, quad: u32, row: u32, columns: vec2u, lane:
 }
 
 // Which of the keys of some columns are the smallest: a radix select by digits of so many bits of the key, then, where ties
-// are cut, of the place; it ends where all that share the digits so far go.
+// are cut, of the place; it ends where all that share the digits so far go. choose_smallest of spade_blocks does the same.
 fn limit_of(p: Problem, columns: vec2u, wanted: u32, bits: u32, quad: u32, row: u32, lane: u32) -> Limit {
   let width = columns.y - columns.x;
   let all = p.outputs * width;

@@ -6,7 +6,7 @@ import feedbackWgsl from "../../shaders/feedback_weights.wgsl";
 import paymentWgsl from "../../shaders/payment.wgsl";
 import { ShapeError } from "../gpu/errors.js";
 import { defineKernel, gridFor, type Kernel, type Shape, type Shapes, sizeOf } from "../gpu/kernel.js";
-import { ACTIVATION_CODE, DEFAULT_SLOPE, type FusedActivation } from "../ops/activation_names.js";
+import { activationCode, DEFAULT_SLOPE, type FusedActivation } from "../ops/activation_names.js";
 import { activationGrad } from "../ops/activation.js";
 import { mul, sign } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
@@ -125,7 +125,7 @@ function paymentKernel(width: 1 | 4): Kernel<PaymentCall> {
     constants: (_shapes, { feedback, intake }) => ({
       WIDTH: width,
       TRANSFORM: transformCode(feedback),
-      ACTIVATION: intake.activation ? ACTIVATION_CODE[intake.activation] : 0,
+      ACTIVATION: activationCode(intake.activation),
       BOUNDED: intake.bound !== undefined,
       TILE_M,
       TILE_N,

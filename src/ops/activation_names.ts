@@ -10,13 +10,18 @@ export interface ActivationOptions {
   readonly slope?: number;
 }
 
-/** The value of the WGSL constant `ACTIVATION`. */
+/** The values of the WGSL constant `ACTIVATION`. */
 export const ACTIVATION_CODE: Readonly<Record<FusedActivation, number>> = {
   relu: 1,
   leakyRelu: 2,
   tanh: 3,
   sigmoid: 4,
 };
+
+/** One of them; 0 for none. */
+export function activationCode(activation?: FusedActivation): number {
+  return activation ? ACTIVATION_CODE[activation] : 0;
+}
 
 /** Whether matmul, convolution and batch norm can apply an activation themselves. */
 export function isFusedActivation(name: string): name is FusedActivation {

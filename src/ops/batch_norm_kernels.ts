@@ -7,7 +7,7 @@ import runningWgsl from "../../shaders/batch_norm_running.wgsl";
 import statisticsWgsl from "../../shaders/batch_norm_statistics.wgsl";
 import { ShapeError } from "../gpu/errors.js";
 import { defineKernel, gridFor, type Shape, type Shapes, sizeOf } from "../gpu/kernel.js";
-import { ACTIVATION_CODE, type ActivationOptions, DEFAULT_SLOPE } from "./activation_names.js";
+import { activationCode, type ActivationOptions, DEFAULT_SLOPE } from "./activation_names.js";
 import { channelLines, channelSegments } from "./channels.js";
 
 const WORKGROUP_SIZE = 64;
@@ -61,7 +61,7 @@ export const applyKernel = defineKernel<SpreadCall & ActivationOptions>({
   inPlace: { y: "x" },
   constants: (_shapes, { fromVariance, activation }) => ({
     FROM_VARIANCE: fromVariance,
-    ACTIVATION: activation ? ACTIVATION_CODE[activation] : 0,
+    ACTIVATION: activationCode(activation),
   }),
   shape: ({ x, gamma, spread, mean, beta }, { op }) => {
     checkChannels(op, x, { gamma, runningVar: spread, runningMean: mean, beta });

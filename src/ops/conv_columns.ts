@@ -9,7 +9,7 @@ import epilogueWgsl from "../../shaders/conv2d_epilogue.wgsl";
 import im2colWgsl from "../../shaders/conv2d_im2col.wgsl";
 import { defineKernel, type Grid, gridFor, type Shape, sizeOf } from "../gpu/kernel.js";
 import type { Tensor } from "../tensor.js";
-import { ACTIVATION_CODE, type FusedActivation } from "./activation_names.js";
+import { activationCode, type FusedActivation } from "./activation_names.js";
 import { type ConvGeometry, windowUniforms } from "./conv_geometry.js";
 import { matmul } from "./matmul.js";
 import { resizeMatrices } from "./matmul_kernels.js";
@@ -86,7 +86,7 @@ interface FinishCall {
 }
 
 const activationConstant = (_shapes: unknown, { activation }: FinishCall) => ({
-  ACTIVATION: activation ? ACTIVATION_CODE[activation] : 0,
+  ACTIVATION: activationCode(activation),
 });
 
 const col2im = defineKernel<FinishCall>({

@@ -1,7 +1,7 @@
 /** A convolution in one direction as its kernels see it: from the result, whichever image that is. */
 import type { Shape } from "../gpu/kernel.js";
 import type { Tensor } from "../tensor.js";
-import { ACTIVATION_CODE, type ActivationOptions, DEFAULT_SLOPE } from "./activation_names.js";
+import { activationCode, type ActivationOptions, DEFAULT_SLOPE } from "./activation_names.js";
 import type { ConvAxis, ConvGeometry } from "./conv_geometry.js";
 
 /** From the wide image to the narrow one (`conv2d`) or back (its input gradient, `convTranspose2d`). */
@@ -129,7 +129,7 @@ export function epilogueUniforms({ bias, activation, slope = DEFAULT_SLOPE }: Ep
   const bySlope = activation !== "tanh" && activation !== "sigmoid";
   return {
     has_bias: bias ? 1 : 0,
-    activation: bySlope ? 0 : ACTIVATION_CODE[activation],
+    activation: bySlope ? 0 : activationCode(activation),
     slope: activation === "leakyRelu" ? slope : activation === "relu" ? 0 : 1,
   };
 }

@@ -3,7 +3,7 @@ import tileWgsl from "../../shaders/conv2d_workgroup_tile.wgsl";
 import weightGradWgsl from "../../shaders/conv2d_weight_grad_workgroup_tile.wgsl";
 import { defineKernel, gridFor } from "../gpu/kernel.js";
 import type { Tensor } from "../tensor.js";
-import { ACTIVATION_CODE, DEFAULT_SLOPE } from "./activation_names.js";
+import { activationCode, DEFAULT_SLOPE } from "./activation_names.js";
 import { type ConvGeometry, windowUniforms } from "./conv_geometry.js";
 import {
   type ConvView,
@@ -68,7 +68,7 @@ export function convolveByTiles(
   { bias, activation, slope = DEFAULT_SLOPE }: Epilogue = {},
   out?: Tensor,
 ): Tensor {
-  const code = activation ? ACTIVATION_CODE[activation] : 0;
+  const code = activationCode(activation);
   const call = {
     view: viewOf(geometry, direction),
     square,

@@ -12,7 +12,7 @@ import { ValueError } from "../gpu/errors.js";
 import { defineKernel, gridFor, type Kernel, type KernelRecord, type Shape, sizeOf } from "../gpu/kernel.js";
 import type { Constants } from "../gpu/wgsl.js";
 import type { Tensor } from "../tensor.js";
-import { ACTIVATION_CODE, type FusedActivation } from "./activation_names.js";
+import { activationCode, type FusedActivation } from "./activation_names.js";
 import { groupsOf, isAligned, type MatmulKernel, type MatmulPlan, type MatmulShape } from "./matmul_plan.js";
 
 /** Sizes of one call; strides in elements from one matrix of the batch to the next, 0 where it repeats. */
@@ -68,7 +68,7 @@ function product(
       ...tile(plan, sizes),
       TRANSPOSE_A: sizes.transposeA,
       TRANSPOSE_B: sizes.transposeB,
-      ACTIVATION: activation ? ACTIVATION_CODE[activation] : 0,
+      ACTIVATION: activationCode(activation),
     }),
     shape: (_inputs, { sizes }) => ({ y: sizes.y }),
     uniforms: (_shapes, { sizes, plan, slope }) => ({
@@ -133,7 +133,7 @@ const splitSum = defineKernel<MatmulCall & { readonly slices: number }>({
   name: "matmul_split_k_sum",
   wgsl: splitSumWgsl,
   bindings: { parts: "read", bias: "optional", y: "write" },
-  constants: (_shapes, { activation }) => ({ ACTIVATION: activation ? ACTIVATION_CODE[activation] : 0 }),
+  constants: (_shapes, { activation }) => ({ ACTIVATION: activationCode(activation) }),
   shape: (_inputs, { sizes }) => ({ y: sizes.y }),
   uniforms: ({ y }, { sizes, slices, slope }) => ({
     slices,

@@ -5,7 +5,7 @@ import weightGradWgsl from "../../shaders/sparse_block_weight_grad.wgsl";
 import type { Gpu } from "../gpu/gpu.js";
 import { defineKernel, gridFor, type Kernel, type Shape } from "../gpu/kernel.js";
 import { type Tensor, tensor } from "../tensor.js";
-import { ACTIVATION_CODE, DEFAULT_SLOPE } from "./activation_names.js";
+import { activationCode, DEFAULT_SLOPE } from "./activation_names.js";
 import { adapterTraits } from "./matmul_plan.js";
 import { type Activations, cutRows, padRows, type ProductOptions, upToFour } from "./sparse_layout.js";
 import type { BlockSize, SparseMatrix } from "./sparse_matrix.js";
@@ -108,7 +108,7 @@ function product(name: string, wgsl: string, group: string, inGroup: boolean): K
       [group]: plan.group,
       TRANSPOSE: transpose,
       CHANNELS_FIRST: channelsFirst,
-      ACTIVATION: activation ? ACTIVATION_CODE[activation] : 0,
+      ACTIVATION: activationCode(activation),
     }),
     shape: (_inputs, { y }) => ({ y }),
     uniforms: (

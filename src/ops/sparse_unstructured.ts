@@ -5,7 +5,7 @@ import weightGradWgsl from "../../shaders/sparse_unstructured_weight_grad.wgsl";
 import type { Gpu } from "../gpu/gpu.js";
 import { defineKernel, gridFor, type Shape } from "../gpu/kernel.js";
 import { type Tensor, tensor } from "../tensor.js";
-import { ACTIVATION_CODE, DEFAULT_SLOPE } from "./activation_names.js";
+import { activationCode, DEFAULT_SLOPE } from "./activation_names.js";
 import {
   type Activations,
   padRows,
@@ -122,7 +122,7 @@ const matmul = defineKernel<MatmulCall>({
     TILE: plan.tile,
     GROUP: plan.group,
     ROWS: !channelsFirst,
-    ACTIVATION: activation ? ACTIVATION_CODE[activation] : 0,
+    ACTIVATION: activationCode(activation),
   }),
   shape: (_inputs, { y }) => ({ y }),
   uniforms: (_shapes, call) => ({

@@ -101,7 +101,8 @@ export async function calibrate(
 
 /**
  * As `calibrate`.
- * @param factored whether factors will be wanted: they are then begun behind the Hessians, a layer's that the CPU makes behind its own, and not waited for
+ * @param factored whether factors will be wanted: they are then begun behind the Hessians, a layer's that the CPU makes
+ *   behind its own, and not waited for
  */
 export async function calibrateFor(
   model: Sequential,

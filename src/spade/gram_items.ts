@@ -103,8 +103,8 @@ export function gramItems(shape: GramShape, tile: Tile): Uint32Array<ArrayBuffer
         const counts = loops.map(({ count }) => count);
         const steps = loops.map(({ step }) => step);
         const rows = Math.min(tile.rows, shape.blocks - row);
-        items.push([product.a + row, product.b + column, out, 0, rows, columns, product.stride, 0]);
-        items[items.length - 1].push(...counts, 0, ...steps, 0);
+        const places = [product.a + row, product.b + column, out, 0];
+        items.push([...places, rows, columns, product.stride, 0, ...counts, 0, ...steps, 0]);
       }
     }
   }

@@ -41,17 +41,15 @@ async function solveBatch(
   let factored = start;
   const inOrder = largestFirst(wanted);
   if (needsFactors(options)) beginFactors(inOrder);
-  const solutions = new Map<LayerProblem, Solved>();
+  const solved = new Map<string, Solved>();
   // Random draws of a layer come from a stream of its own.
   const streamOf = ({ name }: LayerProblem): number => calibration.layers.indexOf(name);
   for (const group of groupsToSolve(inOrder)) {
     if (needsFactors(options)) await Promise.all(group.map((problem) => problem.factors()));
     factored = performance.now();
-    const solved = await solveLayers(group, options, streamOf);
-    for (const [index, problem] of group.entries()) solutions.set(problem, solved[index]);
+    for (const one of await solveLayers(group, options, streamOf)) solved.set(one.problem.name, one);
     await group[0].h.gpu.flush();
   }
-  const solved = new Map(wanted.map((problem) => [problem.name, solutions.get(problem) as Solved]));
   const networks: Sequential[] = [];
   try {
     for (let index = 0; index < batch.count; index++)
@@ -70,8 +68,8 @@ async function solveBatch(
 }
 
 /**
- * Layers that the device factors together are solved together. Of those that the CPU factors first one, then two, then four:
- * while some are solved it is at the next ones.
+ * Layers that the device factors together are solved together. Of the others, which the CPU factors but for one that is the
+ * device's alone, first one, then two, then four: while some are solved the CPU is at the next ones.
  */
 function groupsToSolve(problems: readonly LayerProblem[]): LayerProblem[][] {
   const groups: LayerProblem[][] = [];
@@ -122,12 +120,12 @@ function networkOf(
 /** What the traces tell of themselves, all read back behind each other. */
 async function measure(
   { samples }: Calibration,
-  { first, count, dense }: SampleBatch,
+  { first, count, dense, problems }: SampleBatch,
   solved: ReadonlyMap<string, Solved>,
   networks: readonly Sequential[],
 ): Promise<SampleFacts[]> {
   const { gpu } = samples;
-  const layers = [...solved.values()];
+  const layers = [...problems.keys()].flatMap((name) => solved.get(name) ?? []);
   const traced = gpu.scope(() => {
     const logits = networks.map((network, index) => network.forward(rowsOf(samples, first + index, 1)).y);
     return logits.length === 1 ? logits[0] : concat(logits, 0);
